@@ -1,0 +1,42 @@
+# make install | demo | test | check
+# Everything lands in .venv and in the user's cache folder; nothing else has to be typed.
+
+PYTHON ?= python3
+EXTRAS ?= cpu,train,service,test
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test check bench constraints clean
+
+install: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml requirements/constraints.txt requirements/overrides.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "es-reasonrank needs Python 3.11 or newer, and $(PYTHON) is older; run: make PYTHON=/path/to/python3.11" >&2; exit 3; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv==0.13.8
+	$(UV) pip install --quiet --python $(BIN)/python --override requirements/overrides.txt \
+		--constraint requirements/constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@
+
+demo: install
+	$(BIN)/es-reasonrank demo
+
+test: install check
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Writes the pins again from what setup.cfg allows.
+constraints:
+	$(UV) pip compile --quiet --python-version 3.11 --override requirements/overrides.txt --extra cpu --extra train \
+		--extra service --extra ray --extra test --no-header --no-annotate --output-file requirements/constraints.txt setup.cfg
+
+clean:
+	rm -rf $(VENV) build *.egg-info

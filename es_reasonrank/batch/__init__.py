@@ -1,0 +1,1 @@
+"""Jobs over many queries: resumable, every query exactly once."""

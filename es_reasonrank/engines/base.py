@@ -1,0 +1,138 @@
+"""What an engine is: it turns messages into text, or texts into vectors. It knows nothing of ranking.
+
+An engine takes one request at a time from as many callers as there are, and batches them as it likes: queries never
+wait for one another. Its class is found by name through the entry point group `es_reasonrank.engines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkable
+
+from es_reasonrank.validation import Checked
+
+
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(Checked):
+    """How tokens are drawn. The default is greedy."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 means no limit."""
+    min_p: float = 0.0
+    seed: int | None = None
+
+
+class Finish(StrEnum):
+    """Why generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation. `prefix` is text that the assistant's turn already begins with; the reply does not repeat it."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    prefix: str = ""
+    chat_options: Mapping[str, Any] = field(default_factory=dict)
+    """Passed to the chat template: enable_thinking, say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came back. `reasoning` is set where the server separates it; a stop string may be left out of `text`."""
+
+    text: str
+    finish: Finish
+    reasoning: str = ""
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """One score a text, higher is nearer, and the tokens that were read for them."""
+
+    scores: tuple[float, ...]
+    tokens: int = 0
+
+
+class Capability(StrEnum):
+    """What an engine can be asked for."""
+
+    TEXT = "text"
+    VECTORS = "vectors"
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What all engines share."""
+
+    capability: ClassVar[Capability]
+    options_model: ClassVar[type[Checked]]
+
+    @property
+    def model(self) -> str:
+        """The model's name, for traces and run files."""
+
+    async def start(self) -> None:
+        """Load what is needed; without it, the first request does.
+
+        Raises:
+            MissingError: the model, or a package that runs it, is not there.
+            EngineError: it is there, but cannot be loaded.
+        """
+
+    async def aclose(self) -> None:
+        """Free what the engine holds. It may be called twice."""
+
+
+@runtime_checkable
+class TextEngine(Engine, Protocol):
+    """An engine that generates text."""
+
+    async def context(self) -> int:
+        """Tokens that a prompt and its reply may have together."""
+
+    async def control_tokens(self) -> frozenset[str]:
+        """Texts that the tokenizer would read as control tokens, where it is known."""
+
+    async def cut(self, texts: Sequence[str], limit: int) -> list[str]:
+        """Each text's longest beginning of at most `limit` of the model's own tokens."""
+
+    async def count(self, request: Request) -> int:
+        """Tokens of the request's prompt, chat template included."""
+
+    async def generate(self, request: Request) -> Completion:
+        """Generate one reply.
+
+        Raises:
+            EngineError: the engine failed; no text of a failure is ever returned as a reply.
+        """
+
+
+@runtime_checkable
+class VectorEngine(Engine, Protocol):
+    """An engine that scores texts against a query by vectors."""
+
+    async def similarity(self, query: str, texts: Sequence[str]) -> Similarity:
+        """How near each text is to the query.
+
+        Raises:
+            EngineError: the engine failed.
+        """

@@ -1,0 +1,113 @@
+"""Bi-encoders and cross-encoders of sentence-transformers: vectors or scores, nothing generated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from es_reasonrank.engines.base import Capability, Similarity
+from es_reasonrank.engines.batching import Batcher
+from es_reasonrank.engines.embedded import resolve
+from es_reasonrank.engines.once import Once
+from es_reasonrank.errors import EngineError, MissingError
+from es_reasonrank.validation import Checked
+
+_Pair = tuple[str, str]
+
+
+class SentenceTransformersOptions(Checked):
+    """Which model, and how it is loaded."""
+
+    model: str = Field(description="Hugging Face name, folder, or embedded:NAME.")
+    kind: Literal["bi-encoder", "cross-encoder"] = Field(
+        "bi-encoder", description="One vector a text, or one score a pair."
+    )
+    device: str | None = Field(None, description="cpu, cuda, cuda:1, mps...; the best there is by default.")
+    batch: int = Field(32, ge=1, description="Texts or pairs computed at once.")
+    query_prompt: str = Field("", description="Put in front of every query, where the model was trained so.")
+    passage_prompt: str = Field("", description="Put in front of every passage, where the model was trained so.")
+
+
+class SentenceTransformersEngine:
+    """Loads the model at `start` or at the first call; calls of the same moment share a batch."""
+
+    capability: ClassVar = Capability.VECTORS
+    options_model: ClassVar = SentenceTransformersOptions
+
+    def __init__(self, options: SentenceTransformersOptions) -> None:
+        self.options = options
+        self._loaded: Once[Any] = Once(lambda: asyncio.to_thread(_load, options))
+        self._batcher: Batcher[_Pair, tuple[float, int]] = Batcher(self._run, 16 * options.batch)
+
+    @property
+    def model(self) -> str:
+        """The model as the profile names it."""
+        return self.options.model
+
+    async def start(self) -> None:
+        """Load the model."""
+        await self._loaded.get()
+
+    async def similarity(self, query: str, texts: Sequence[str]) -> Similarity:
+        """Cosine of query and text (bi-encoder), or the score of the pair (cross-encoder)."""
+        await self._loaded.get()
+        results = await asyncio.gather(*(self._batcher((query, text)) for text in texts))
+        return Similarity(tuple(score for score, _ in results), sum(tokens for _, tokens in results))
+
+    async def aclose(self) -> None:
+        """Free the model."""
+        await asyncio.to_thread(self._batcher.close)
+        await self._loaded.take()
+
+    def _run(self, pairs: Sequence[_Pair]) -> list[tuple[float, int]]:
+        """Score and tokens of each pair; a text that stands in several pairs is read once."""
+        model, options = self._loaded.value(), self.options
+        queries = {query: options.query_prompt + query for query, _ in pairs}
+        texts = {text: options.passage_prompt + text for _, text in pairs}
+        try:
+            if options.kind == "cross-encoder":
+                scores = model.predict(
+                    [(queries[query], texts[text]) for query, text in pairs], show_progress_bar=False
+                )
+            else:
+                vectors = model.encode(
+                    [*queries.values(), *texts.values()],
+                    batch_size=options.batch,
+                    normalize_embeddings=True,
+                    show_progress_bar=False,
+                )
+                rows = dict(
+                    zip([("query", key) for key in queries] + [("text", key) for key in texts], vectors, strict=True)
+                )
+                scores = [rows["query", query] @ rows["text", text] for query, text in pairs]
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"sentence-transformers failed: {error}", engine="sentence_transformers") from error
+        sizes = _sizes(model, list(texts.values()))
+        return [(float(score), sizes[texts[text]]) for score, (_, text) in zip(scores, pairs, strict=True)]
+
+
+def _sizes(model: Any, texts: list[str]) -> dict[str, int]:
+    """Tokens that the model reads of each text."""
+    limit = getattr(model, "max_seq_length", None) or getattr(model, "max_length", None) or 512
+    encoded = model.tokenizer(texts, truncation=True, max_length=limit)
+    return {text: len(ids) for text, ids in zip(texts, encoded["input_ids"], strict=True)}
+
+
+def _load(options: SentenceTransformersOptions) -> Any:
+    try:
+        from sentence_transformers import CrossEncoder, SentenceTransformer
+    except ImportError as error:
+        raise MissingError(
+            "engine sentence_transformers needs its package; run: pip install sentence-transformers"
+        ) from error
+    path = resolve(options.model)
+    kind = CrossEncoder if options.kind == "cross-encoder" else SentenceTransformer
+    try:
+        return kind(path, device=options.device)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise MissingError(
+            f"sentence-transformers cannot load {options.model}: {str(error).splitlines()[0]}"
+        ) from error

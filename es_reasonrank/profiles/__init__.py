@@ -1,0 +1,1 @@
+"""The rankers that come with the package, one YAML file each."""

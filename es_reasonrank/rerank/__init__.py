@@ -1,0 +1,1 @@
+"""Ranking itself: strategy x judge over an engine. Pure of HTTP and of Elasticsearch."""

@@ -1,0 +1,105 @@
+"""Profiles: a ranker as a short YAML file that names a strategy, a judge and an engine with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, field_validator
+
+from es_reasonrank import plugins
+from es_reasonrank.errors import SettingsError
+from es_reasonrank.settings import EngineSettings
+from es_reasonrank.validation import Checked, checked, nearest, put, read_yaml
+
+_AXES = ("strategy", "judge", "engine")
+
+
+class Profile(Checked):
+    """One ranker. The three axes each hold a `name` and that member's own options."""
+
+    name: str
+    summary: str = Field("", description="What it is, in a sentence.")
+    source: str = Field("", description="The paper it comes from.")
+    needs: str = Field("", description="What a model or a machine must offer.")
+    depth: int = Field(100, ge=0, description="Candidates that are reranked; those behind keep their order.")
+    strategy: dict[str, Any]
+    judge: dict[str, Any]
+    engine: dict[str, Any]
+
+    @field_validator("strategy", "judge", "engine")
+    @classmethod
+    def _named(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(value.get("name"), str):
+            raise ValueError("key 'name' is missing")
+        return value
+
+    def served_by(self, engine: EngineSettings) -> Profile:
+        """The same ranker with its engine replaced by what `engine` sets.
+
+        Options that the new engine does not know are left behind with the old one.
+
+        Raises:
+            SettingsError: the new engine is unknown.
+        """
+        given = engine.model_dump(exclude_none=True)
+        if not given:
+            return self
+        if "base_url" in given:
+            given.setdefault("name", "openai")
+        name = given.get("name", self.engine["name"])
+        known = plugins.find("engines", name, where="settings, engine").options_model.model_fields
+        kept = {key: value for key, value in self.engine.items() if key in known}
+        return self.model_copy(update={"engine": {**kept, **given, "name": name}})
+
+    def assigned(self, assignments: Sequence[str]) -> Profile:
+        """The same ranker with single values changed: "strategy.window=10". Values are written as in YAML.
+
+        Raises:
+            SettingsError: an assignment has no such form, or names a key that is not there.
+        """
+        values = self.model_dump()
+        for assignment in assignments:
+            key, equals, text = assignment.partition("=")
+            axis, dot, option = key.strip().partition(".")
+            if not equals or (dot and axis not in _AXES):
+                raise SettingsError(
+                    f"{assignment!r} is no assignment; write strategy.KEY=VALUE, judge.KEY=VALUE or engine.KEY=VALUE"
+                )
+            if dot:
+                put(values[axis], option, yaml.safe_load(text))
+            else:
+                values[axis] = yaml.safe_load(text)
+        return profile_from(values, where=f"profile {self.name}") if assignments else self
+
+
+def profile_names() -> list[str]:
+    """The names of the profiles that come with the package."""
+    return sorted(_builtin())
+
+
+def load_profile(name: str | Path) -> Profile:
+    """A profile by its name, or by the path of a YAML file.
+
+    Raises:
+        SettingsError: no such profile, or its content is wrong.
+    """
+    builtin = _builtin()
+    path = builtin.get(str(name), Path(name))
+    if str(name) not in builtin and path.suffix not in (".yaml", ".yml"):
+        hint = nearest(str(name), builtin)
+        raise SettingsError(f"unknown profile {str(name)!r}{hint}; a profile of yours is named by its YAML file")
+    return profile_from(read_yaml(path, what="profile"), where=f"profile {name}")
+
+
+def profile_from(values: Mapping[str, Any], *, where: str) -> Profile:
+    """A profile from its keys and values."""
+    return checked(Profile, values, where=where)
+
+
+def _builtin() -> dict[str, Path]:
+    folder = resources.files("es_reasonrank.profiles")
+    return {Path(str(file)).stem: Path(str(file)) for file in folder.iterdir() if str(file).endswith(".yaml")}

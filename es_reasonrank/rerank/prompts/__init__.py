@@ -1,0 +1,1 @@
+"""Prompts: template files, and what keeps a text from becoming an instruction."""

@@ -1,0 +1,151 @@
+"""Prompt templates: YAML files in rank_llm's format, so that released weights get the prompt they were trained with.
+
+A template has a method and sections with placeholders:
+
+    singleturn_listwise   system_message, prefix, body, suffix
+    multiturn_listwise    system_message, prefix_user, prefix_assistant, body_user, body_assistant, suffix_user
+
+A body knows {rank}, {candidate} and {score}; a prefix or suffix knows {query}, {num} and {psg_ids}.
+
+and two patterns: `output_validation_regex`, the whole of a well-formed answer, and `output_extraction_regex`, one
+identifier in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from string import Formatter
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from es_reasonrank.engines.base import Message
+from es_reasonrank.errors import SettingsError
+from es_reasonrank.rerank.parse import AnswerForm
+from es_reasonrank.validation import Checked, checked, nearest, read_yaml
+
+_FRAME = {"query", "num", "psg_ids"}
+_PLACEHOLDERS = {
+    "prefix": _FRAME,
+    "suffix": _FRAME,
+    "prefix_user": _FRAME,
+    "prefix_assistant": _FRAME,
+    "suffix_user": _FRAME,
+    "body": {"rank", "candidate", "score"},
+    "body_user": {"rank", "candidate", "score"},
+    "body_assistant": {"rank"},
+}
+
+
+class Template(Checked):
+    """One prompt. Sections that the method does not use are an error."""
+
+    method: Literal["singleturn_listwise", "multiturn_listwise"]
+    system_message: str = ""
+    prefix: str = ""
+    body: str = ""
+    suffix: str = ""
+    prefix_user: str = ""
+    prefix_assistant: str = ""
+    body_user: str = ""
+    body_assistant: str = ""
+    suffix_user: str = ""
+    output_validation_regex: str = Field(r"\[\d+\]( > \[\d+\])*")
+    output_extraction_regex: str = Field(r"\[(\d+)\]")
+
+    @field_validator("output_validation_regex", "output_extraction_regex")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        """A pattern, also where it is written as a Python literal: r"^…$"."""
+        text = value.strip()
+        if re.fullmatch(r"""r?(["']).*\1""", text, re.DOTALL):
+            text = ast.literal_eval(text)
+        re.compile(text)
+        return text
+
+    @model_validator(mode="after")
+    def _sections(self) -> Self:
+        multi = self.method == "multiturn_listwise"
+        wanted = "body_user" if multi else "body"
+        for name in _PLACEHOLDERS:
+            section = getattr(self, name)
+            if section and multi != name.endswith(("_user", "_assistant")):
+                raise ValueError(f"section {name!r} does not belong to method {self.method!r}")
+            self._check_placeholders(name, section)
+        if "{candidate}" not in getattr(self, wanted) or "{rank}" not in getattr(self, wanted):
+            raise ValueError(f"section {wanted!r} must hold {{rank}} and {{candidate}}")
+        if not any("{query}" in getattr(self, name) for name in _PLACEHOLDERS):
+            raise ValueError("no section holds {query}")
+        return self
+
+    def _check_placeholders(self, name: str, section: str) -> None:
+        allowed = _PLACEHOLDERS[name]
+        for _, placeholder, _, _ in Formatter().parse(section):
+            if placeholder is not None and placeholder not in allowed:
+                raise ValueError(
+                    f"section {name!r} has an unknown placeholder {{{placeholder}}}; known: {sorted(allowed)}"
+                )
+
+    def form(self, identifiers: tuple[str, ...]) -> AnswerForm:
+        """The form of an answer over a window's identifiers."""
+        return AnswerForm(identifiers, self.output_validation_regex, self.output_extraction_regex)
+
+    def render(
+        self, query: str, passages: Sequence[str], identifiers: Sequence[str], scores: Sequence[float | None]
+    ) -> tuple[Message, ...]:
+        """The chat that asks for an order of `passages`.
+
+        Args:
+            query: the query, already neutral.
+            passages: the passages as they are shown, already neutral and cut.
+            identifiers: one for each passage.
+            scores: the first stage's, for templates that show them ({score}, three decimals).
+        """
+        frame: dict[str, Any] = {"query": query, "num": len(passages)}
+        frame["psg_ids"] = "[" + ", ".join(f"PASSAGE{identifier}" for identifier in identifiers) + "]"
+        rows = [
+            {"rank": rank, "candidate": text, "score": "" if score is None else f"{score:.3f}"}
+            for rank, text, score in zip(identifiers, passages, scores, strict=True)
+        ]
+        system: list[Message] = [{"role": "system", "content": self.system_message}] if self.system_message else []
+        turns = self._single(frame, rows) if self.method == "singleturn_listwise" else self._multi(frame, rows)
+        return (*system, *turns)
+
+    def _single(self, frame: dict[str, Any], rows: list[dict[str, str]]) -> Iterator[Message]:
+        body = "".join(self.body.format(**row) for row in rows)
+        yield {"role": "user", "content": self.prefix.format(**frame) + body + self.suffix.format(**frame)}
+
+    def _multi(self, frame: dict[str, Any], rows: list[dict[str, str]]) -> Iterator[Message]:
+        if self.prefix_user:
+            yield {"role": "user", "content": self.prefix_user.format(**frame)}
+            yield {"role": "assistant", "content": self.prefix_assistant.format(**frame)}
+        suffix = self.suffix_user.format(**frame)
+        if not self.body_assistant:
+            body = "".join(self.body_user.format(**row) for row in rows)
+            yield {"role": "user", "content": body + suffix}
+            return
+        for row in rows:
+            yield {"role": "user", "content": self.body_user.format(**row)}
+            yield {"role": "assistant", "content": self.body_assistant.format(rank=row["rank"])}
+        if suffix:
+            yield {"role": "user", "content": suffix}
+
+
+def load_template(name: str) -> Template:
+    """A template by the name of one of ours, or by the path of a YAML file.
+
+    Raises:
+        SettingsError: no such template, or its content is wrong.
+    """
+    folder = resources.files(__package__)
+    known = sorted(Path(str(file)).stem for file in folder.iterdir() if str(file).endswith(".yaml"))
+    path = Path(str(folder / f"{name}.yaml")) if name in known else Path(name)
+    if name not in known and path.suffix not in (".yaml", ".yml"):
+        raise SettingsError(
+            f"unknown template {name!r}{nearest(name, known)}; a template of yours is named by its YAML file"
+        )
+    return checked(Template, read_yaml(path, what="template"), where=f"template {name}")

@@ -1,0 +1,44 @@
+"""Strategies: how a long list is cut into windows and put together again. One file a strategy, pure of models.
+
+A strategy's class is found by name through the entry point group `es_reasonrank.strategies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Protocol
+
+from es_reasonrank.types import Verdict
+from es_reasonrank.validation import Checked
+
+Ask = Callable[[Sequence[int]], Awaitable[Verdict]]
+"""Puts one window, given by item numbers in the order to show, to the judge. It never raises for a failed window."""
+
+
+class Standing:
+    """The order of n items so far: at every moment a complete permutation, so that a deadline can strike at any time.
+
+    `order` is the strategy's to rearrange. Where a judge gives scores, `scores` overrides it: scored items come first,
+    highest first, equal ones and those without a score in the order of `order`.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.order = list(range(size))
+        self.scores: dict[int, float] = {}
+
+    def result(self) -> tuple[int, ...]:
+        """The items, best first."""
+        scored = sorted((item for item in self.order if item in self.scores), key=lambda item: -self.scores[item])
+        return (*scored, *(item for item in self.order if item not in self.scores))
+
+
+class Strategy(Protocol):
+    """Orders a list by asking about windows of it."""
+
+    options_model: ClassVar[type[Checked]]
+
+    def __init__(self, options: Any) -> None:
+        """A strategy with checked options."""
+
+    async def rank(self, standing: Standing, ask: Ask) -> None:
+        """Bring `standing` from the incoming order to the final one, keeping it complete in between."""

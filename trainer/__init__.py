@@ -1,0 +1,1 @@
+"""The trainer: makes the model that the bridge deploys."""
