@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -37,6 +38,19 @@ _RANKER: tuple[Decorator, ...] = (
 )
 _SET = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change the profile: strategy.window=10."
+)
+
+
+at_once = click.option(
+    "--at-once",
+    default=16,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Queries worked on side by side.",
+)
+record_option = click.option(
+    "--record", type=click.Path(path_type=Path), metavar="FILE", help="Record every reply, to replay it."
 )
 
 

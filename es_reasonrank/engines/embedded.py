@@ -11,6 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
+from es_reasonrank.engines.tokens import quiet
 from es_reasonrank.errors import MissingError, SettingsError
 from es_reasonrank.paths import cache_dir
 from es_reasonrank.validation import nearest
@@ -59,6 +60,7 @@ def _converted(package: Path, target: Path) -> Path:
     """The GGUF weights as float32 safetensors with their tokenizer; whole under `target`, or not there at all."""
     if (target / "config.json").is_file():
         return target
+    quiet()
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = AutoModelForCausalLM.from_pretrained(package, gguf_file=_GGUF, dtype="float32")

@@ -21,8 +21,8 @@ from typing import IO, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from es_reasonrank.engines.base import Capability, Completion, Finish, Request, TextEngine
-from es_reasonrank.errors import DataError, EngineError, MissingError
+from es_reasonrank.engines.base import Capability, Completion, Engine, Finish, Request, TextEngine
+from es_reasonrank.errors import DataError, EngineError, MissingError, SettingsError
 from es_reasonrank.files import json_lines
 from es_reasonrank.validation import Checked
 
@@ -175,6 +175,17 @@ class Recorder:
             self._file.write(json.dumps(head, ensure_ascii=False) + "\n")
         self._file.write(json.dumps({kind: key, **values}, ensure_ascii=False) + "\n")
         self._file.flush()
+
+
+def recorded(engine: Engine, path: Path) -> Recorder:
+    """An engine whose answers are written to a file.
+
+    Raises:
+        SettingsError: it generates no text.
+    """
+    if not isinstance(engine, TextEngine):
+        raise SettingsError(f"engine of {engine.model} generates no text that could be recorded; leave out --record")
+    return Recorder(engine, path)
 
 
 def request_key(request: Request) -> str:

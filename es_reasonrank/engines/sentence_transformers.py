@@ -12,6 +12,7 @@ from es_reasonrank.engines.base import Capability, Similarity
 from es_reasonrank.engines.batching import Batcher
 from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.engines.once import Once
+from es_reasonrank.engines.tokens import quiet
 from es_reasonrank.errors import EngineError, MissingError
 from es_reasonrank.validation import Checked
 
@@ -103,6 +104,7 @@ def _load(options: SentenceTransformersOptions) -> Any:
         raise MissingError(
             "engine sentence_transformers needs its package; run: pip install sentence-transformers"
         ) from error
+    quiet()
     path = resolve(options.model)
     kind = CrossEncoder if options.kind == "cross-encoder" else SentenceTransformer
     try:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from es_reasonrank.engines.base import Request
 from es_reasonrank.errors import EngineError, MissingError
+
+
+def quiet() -> None:
+    """No bars and notices of the libraries that load models: a command's output is its own."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 class ChatTokenizer:

@@ -13,7 +13,7 @@ from es_reasonrank.engines.base import Capability, Completion, Finish, Request
 from es_reasonrank.engines.batching import Batcher
 from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.engines.once import Once
-from es_reasonrank.engines.tokens import ChatTokenizer
+from es_reasonrank.engines.tokens import ChatTokenizer, quiet
 from es_reasonrank.errors import EngineError, MissingError
 from es_reasonrank.validation import Checked
 
@@ -166,6 +166,7 @@ def _load(options: TransformersOptions) -> _Loaded:
     except ImportError as error:
         message = f"engine transformers needs the package {error.name}; run: pip install 'es-reasonrank[vllm]'"
         raise MissingError(message) from error
+    quiet()
     path = resolve(options.model)
     tokenizer = ChatTokenizer(path)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device

@@ -14,7 +14,7 @@ from pydantic import Field
 from es_reasonrank.engines.base import Capability, Completion, Finish, Request
 from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.engines.once import Once
-from es_reasonrank.engines.tokens import ChatTokenizer
+from es_reasonrank.engines.tokens import ChatTokenizer, quiet
 from es_reasonrank.errors import EngineError, MissingError
 from es_reasonrank.validation import Checked
 
@@ -110,6 +110,7 @@ def _load(options: VllmOptions) -> _Loaded:
         from vllm.v1.engine.async_llm import AsyncLLM
     except ImportError as error:
         raise MissingError("engine vllm needs vLLM; run: pip install 'es-reasonrank[vllm]'") from error
+    quiet()
     path = resolve(options.model)
     tokenizer = ChatTokenizer(path)
     arguments = AsyncEngineArgs(

@@ -82,7 +82,8 @@ def parse(completion: Completion, form: AnswerForm, *, thinking: bool) -> Verdic
         named, mended = _named(rest, completion, form, thinking)
         outcome, detail = (Outcome.REPAIRED, mended) if mended else (Outcome.OK, "")
     except _NoOrderError as failure:
-        named, outcome, detail = [], failure.outcome, failure.detail
+        cut = failure.outcome is Outcome.MALFORMED and completion.finish is Finish.LENGTH
+        named, outcome, detail = [], Outcome.TRUNCATED if cut else failure.outcome, failure.detail
     return Verdict(
         order=(*named, *(index for index in range(len(form.identifiers)) if index not in named)),
         outcome=outcome,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from es_reasonrank import plugins
 from es_reasonrank.errors import SettingsError
@@ -54,6 +54,12 @@ class Profile(Checked):
         known = plugins.find("engines", name, where="settings, engine").options_model.model_fields
         kept = {key: value for key, value in self.engine.items() if key in known}
         return self.model_copy(update={"engine": {**kept, **given, "name": name}})
+
+    def public(self) -> dict[str, Any]:
+        """Everything but secrets, for traces and files."""
+        return self.model_dump(mode="json") | {
+            "engine": {key: value for key, value in self.engine.items() if not isinstance(value, SecretStr)}
+        }
 
     def assigned(self, assignments: Sequence[str]) -> Profile:
         """The same ranker with single values changed: "strategy.window=10". Values are written as in YAML.

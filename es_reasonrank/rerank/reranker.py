@@ -13,7 +13,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from es_reasonrank import plugins
 from es_reasonrank.engines.base import Engine
-from es_reasonrank.errors import EngineError, InputError, ReasonRankError, SettingsError
+from es_reasonrank.engines.replay import recorded
+from es_reasonrank.errors import EngineError, InputError, SettingsError
 from es_reasonrank.rerank.judges import Judge
 from es_reasonrank.rerank.profile import Profile, load_profile
 from es_reasonrank.rerank.strategies import Standing, Strategy
@@ -43,11 +44,12 @@ class Reranker:
         self._portal: BlockingPortal | None = None
 
     @classmethod
-    def load(cls, profile: str | Path | Profile, *, engine: Engine | None = None) -> Self:
+    def load(cls, profile: str | Path | Profile, *, engine: Engine | None = None, record: Path | None = None) -> Self:
         """A reranker from a profile's name, file or value. The model is loaded at the first use.
 
         Args:
-            engine: an engine to use instead of the profile's own: one that is shared, or recorded.
+            engine: an engine to use instead of the profile's own, because it is shared, say.
+            record: a file to record every reply to, for the engine `replay`.
 
         Raises:
             SettingsError: the profile, or a part that it names, is unknown or wrong.
@@ -63,6 +65,8 @@ class Reranker:
                 f"profile {profile.name}: judge {profile.judge['name']!r} needs an engine of {judge_class.needs}, "
                 f"and engine {profile.engine['name']!r} gives {engine.capability}"
             )
+        if record is not None:
+            engine = recorded(engine, record)
         return cls(profile, strategy_class(strategy_options), judge_class(judge_options, engine), engine)
 
     async def arank(
@@ -87,6 +91,7 @@ class Reranker:
 
         Raises:
             InputError: the query is empty, or a document is not one.
+            MissingError: the model, or a package that runs it, is not there.
             EngineError: `on_failure` is "error", and a window named no order.
         """
         if not query.strip():
@@ -100,9 +105,12 @@ class Reranker:
         if len(movable) > 1:
             try:
                 async with asyncio.timeout(deadline):
+                    await self.engine.start()
                     await self.strategy.rank(standing, session.ask)
             except TimeoutError:
-                session.out_of_time()
+                session.give_up(Outcome.DEADLINE, "time was up before the first window was asked")
+            except EngineError as error:
+                session.give_up(Outcome.ENGINE_ERROR, str(error))
         trace = Trace(self.profile.name, self.engine.model, tuple(session.windows), time.monotonic() - started)
         if on_failure == "error" and trace.status in (Status.PARTIAL, Status.FAILED):
             raise EngineError(_why(trace), engine=self.profile.engine["name"])
@@ -171,7 +179,7 @@ class _Session:
         started = time.monotonic()
         try:
             verdict = await self.judge.judge(self.query, [self.candidates[index] for index in shown])
-        except ReasonRankError as error:
+        except (EngineError, InputError) as error:
             verdict = Verdict.unchanged(len(shown), Outcome.ENGINE_ERROR, str(error))
         except asyncio.CancelledError:
             verdict = Verdict.unchanged(len(shown), Outcome.DEADLINE, "time was up")
@@ -182,10 +190,11 @@ class _Session:
         self._record(shown, verdict, started)
         return verdict
 
-    def out_of_time(self) -> None:
-        """Leave a record where the deadline struck before any window was asked."""
+    def give_up(self, outcome: Outcome, detail: str) -> None:
+        """Leave a record where there would be none."""
         if not self.windows:
-            self._record(tuple(self.movable), Verdict.unchanged(len(self.movable), Outcome.DEADLINE), time.monotonic())
+            verdict = Verdict.unchanged(len(self.movable), outcome, detail)
+            self._record(tuple(self.movable), verdict, time.monotonic())
 
     def _record(self, shown: tuple[int, ...], verdict: Verdict, started: float) -> None:
         self.windows.append(

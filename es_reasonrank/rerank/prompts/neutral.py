@@ -12,12 +12,13 @@ import ftfy
 
 # Tags of the reply, and control tokens in the forms that chat templates use. A tokenizer's own come on top.
 _TAG = re.compile(
-    r"<(?=\s*/?\s*(?:think|answer|s)\s*>|\s*[|｜]|/?(?:start|end)_of_turn>|/?(?:bos|eos|pad|unk)>|<\s*/?SYS\s*>>)|\[(?=/?INST\])",
+    r"<(?=/?(?:think|answer|s|bos|eos|pad|unk|start_of_turn|end_of_turn)\s*>|[|｜]|<\s*/?SYS>>)|\[(?=/?INST\])",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[\[［]\s*(\d+)\s*[\]］]")
 _LETTER = re.compile(r"[\[［]\s*([A-Za-z])\s*[\]］]")
-_UNPRINTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+# Control characters, and the invisible "tag" copies of ASCII that can smuggle an instruction past a human reader.
+_UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\U000e0000-\U000e007f]")
 
 
 def neutral(text: str, *, control_tokens: Iterable[str] = (), letters: bool = False, repair: bool = False) -> str:
@@ -33,7 +34,7 @@ def neutral(text: str, *, control_tokens: Iterable[str] = (), letters: bool = Fa
     """
     if repair:
         text = ftfy.fix_text(text)
-    text = " ".join(_UNPRINTED.sub("", text).split())
+    text = " ".join(_UNSEEN.sub("", text).split())
     text = _NUMBER.sub(r"(\1)", text)
     if letters:
         text = _LETTER.sub(r"(\1)", text)

@@ -64,8 +64,18 @@ class Template(Checked):
         text = value.strip()
         if re.fullmatch(r"""r?(["']).*\1""", text, re.DOTALL):
             text = ast.literal_eval(text)
-        re.compile(text)
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise ValueError(f"no valid regular expression ({error})") from error
         return text
+
+    @field_validator("output_extraction_regex")
+    @classmethod
+    def _one_group(cls, value: str) -> str:
+        if re.compile(value).groups != 1:
+            raise ValueError("must have one group, around the bare identifier")
+        return value
 
     @model_validator(mode="after")
     def _sections(self) -> Self:
@@ -84,7 +94,11 @@ class Template(Checked):
 
     def _check_placeholders(self, name: str, section: str) -> None:
         allowed = _PLACEHOLDERS[name]
-        for _, placeholder, _, _ in Formatter().parse(section):
+        try:
+            placeholders = [placeholder for _, placeholder, _, _ in Formatter().parse(section)]
+        except ValueError as error:
+            raise ValueError(f"section {name!r} has a stray brace ({error}); write {{{{ for a brace") from error
+        for placeholder in placeholders:
             if placeholder is not None and placeholder not in allowed:
                 raise ValueError(
                     f"section {name!r} has an unknown placeholder {{{placeholder}}}; known: {sorted(allowed)}"

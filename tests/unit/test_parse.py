@@ -1,0 +1,238 @@
+"""Replies in, orders out: what names an order, what does not, and that a permutation comes out whatever goes in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from es_reasonrank.engines.base import Completion, Finish
+from es_reasonrank.rerank.parse import AnswerForm, parse
+from es_reasonrank.types import Outcome, Verdict
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+FOUR = AnswerForm(("1", "2", "3", "4"))
+LETTERS = AnswerForm(("A", "B", "C", "D"), r"\[[A-Z]\]( > \[[A-Z]\])*", r"\[([A-Z])\]")
+LRL = AnswerForm(("1", "2", "3", "4"), r"\[PASSAGE\d+(, PASSAGE\d+)*\]", r"PASSAGE(\d+)")
+
+
+def form(size: int) -> AnswerForm:
+    return AnswerForm(tuple(str(number) for number in range(1, size + 1)))
+
+
+def direct(text: str, shape: AnswerForm = FOUR, finish: Finish = Finish.STOP) -> Verdict:
+    return parse(Completion(text, finish, generated_tokens=1), shape, thinking=False)
+
+
+def think(text: str, finish: Finish = Finish.STOP, reasoning: str = "") -> Verdict:
+    return parse(Completion(text, finish, reasoning=reasoning, generated_tokens=1), FOUR, thinking=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "outcome"),
+    [
+        ("[2] > [1] > [4] > [3]", (1, 0, 3, 2), Outcome.OK),
+        ("  [2] > [1] > [4] > [3]\n", (1, 0, 3, 2), Outcome.OK),
+        ("[4] > [1]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("[4] > [4] > [1] > [2] > [3]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("[4] > [9] > [1] > [2] > [3]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("[0] > [4] > [1] > [2] > [3]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("[4]>[1]>[2]>[3]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("4 > 1 > 2 > 3", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("4, 1, 2, 3", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("[4, 1, 2, 3]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("[4], [1], [2], [3].", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("[4]\n\n[1]\n[2]\n[3]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("1. [4]\n2. [1]\n3. [2]\n4. [3]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("1. [4] > [1] > [2] > [3]", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("The order is [4] > [1] > [2] > [3].", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("<answer>[4] > [1] > [2] > [3]</answer>", (3, 0, 1, 2), Outcome.REPAIRED),
+        ("[04] > [1] > [2] > [3]", (3, 0, 1, 2), Outcome.OK),
+        ("[４] > [1] > [2] > [3]", (3, 0, 1, 2), Outcome.OK),
+        ("[3]", (2, 0, 1, 3), Outcome.REPAIRED),
+    ],
+)
+def test_a_direct_reply_that_names_an_order(text: str, order: tuple[int, ...], outcome: Outcome) -> None:
+    verdict = direct(text)
+    assert (verdict.order, verdict.outcome) == (order, outcome)
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("", Outcome.EMPTY),
+        (" \n ", Outcome.EMPTY),
+        ("4 passages are provided.", Outcome.MALFORMED),
+        ("4 passages are provided, so the ranking should be from 1 to 4.", Outcome.MALFORMED),
+        ("In 2019, passages [3] and [1] were about tax.", Outcome.MALFORMED),
+        ("[3] is best because [1] and [2] are old.", Outcome.MALFORMED),
+        ("Error code: 429 - {... Limit 3, Used 3, Requested 1. Try again in 20s.}", Outcome.MALFORMED),
+        ("[9] > [8] > [7]", Outcome.MALFORMED),
+        ("4", Outcome.MALFORMED),
+        ("[1] · just now. Report Abuse.\n[2] · just now. Report Abuse.", Outcome.MALFORMED),
+        ("I'm sorry, but I cannot rank these.", Outcome.REFUSED),
+        ("I can’t help with that.", Outcome.REFUSED),
+        ("<think> [3] > [1] > [2] > [4] seems right", Outcome.MALFORMED),
+        ("9" * 6000, Outcome.MALFORMED),
+    ],
+)
+def test_a_reply_without_an_order_promotes_nothing(text: str, outcome: Outcome) -> None:
+    verdict = direct(text)
+    assert (verdict.order, verdict.outcome) == ((0, 1, 2, 3), outcome)
+    assert verdict.detail
+
+
+def test_an_echo_of_the_instructions_example_is_no_order() -> None:
+    text = "The output format should be [] > [], e.g., [4] > [2], and nothing else."
+    assert direct(text, form(20)).outcome is Outcome.MALFORMED
+
+
+def test_a_long_chain_inside_other_text_counts() -> None:
+    chain = " > ".join(f"[{number}]" for number in range(20, 0, -1))
+    verdict = direct(f"1. {chain} is my answer", form(20))
+    assert verdict.order == tuple(range(19, -1, -1))
+    assert verdict.outcome is Outcome.REPAIRED
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "outcome", "reasoning"),
+    [
+        ("<think>why</think> <answer>[2] > [1] > [4] > [3]</answer>", (1, 0, 3, 2), Outcome.OK, "why"),
+        ("<think>why</think>\n<answer> [2] > [1] > [4] > [3] ", (1, 0, 3, 2), Outcome.OK, "why"),
+        ("why</think><answer>[2] > [1] > [4] > [3]</answer>", (1, 0, 3, 2), Outcome.OK, "why"),
+        ("<think>not <answer>[4] > [3] > [2] > [1]</answer></think><answer>[2] > [1] > [4] > [3]</answer>",
+         (1, 0, 3, 2), Outcome.OK, "not <answer>[4] > [3] > [2] > [1]</answer>"),
+        ("<think>why</think> [2] > [1] > [4] > [3]", (1, 0, 3, 2), Outcome.REPAIRED, "why"),
+        ("why <answer>[2] > [1] > [4] > [3]</answer>", (1, 0, 3, 2), Outcome.OK, "why"),
+        ("<think>a</think><answer>[4]</answer> or <answer>[2] > [1] > [4] > [3]</answer>",
+         (1, 0, 3, 2), Outcome.OK, "a"),
+    ],
+)  # fmt: skip
+def test_a_thinking_reply_that_names_an_order(
+    text: str, order: tuple[int, ...], outcome: Outcome, reasoning: str
+) -> None:
+    verdict = think(text)
+    assert (verdict.order, verdict.outcome, verdict.reasoning) == (order, outcome, reasoning)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "outcome"),
+    [
+        ("<think> passage [3] seems good but [2] and in 2019 the", Finish.LENGTH, Outcome.TRUNCATED),
+        ("<think> passage [3] seems good. <answer>[3] > [1] > [2] > [4]</answer>", Finish.STOP, Outcome.MALFORMED),
+        ("<think>a</think><answer>[3] > [1] > [2", Finish.LENGTH, Outcome.TRUNCATED),
+        ("<think>a</think> so [3] > [1] > [2] > [4]", Finish.LENGTH, Outcome.TRUNCATED),
+        ("<think>a</think>", Finish.STOP, Outcome.EMPTY),
+        ("<think>a</think>", Finish.LENGTH, Outcome.TRUNCATED),
+        ("<think>a</think><answer></answer>", Finish.STOP, Outcome.MALFORMED),
+        ("reasoning without any tag that is cut", Finish.LENGTH, Outcome.TRUNCATED),
+    ],
+)
+def test_an_unfinished_thinking_reply_promotes_nothing(text: str, finish: Finish, outcome: Outcome) -> None:
+    verdict = think(text, finish)
+    assert (verdict.order, verdict.outcome) == ((0, 1, 2, 3), outcome)
+
+
+def test_a_server_may_separate_the_reasoning() -> None:
+    verdict = think("<answer>[2] > [1] > [4] > [3]</answer>", reasoning="why")
+    assert (verdict.order, verdict.outcome, verdict.reasoning) == ((1, 0, 3, 2), Outcome.OK, "why")
+
+
+def test_a_null_answer_after_reasoning_is_truncated() -> None:
+    """vLLM gives null content when the chain was cut."""
+    assert think("", Finish.LENGTH, reasoning="thinking about [3]").outcome is Outcome.TRUNCATED
+
+
+def test_a_refusal_that_the_server_reports() -> None:
+    assert direct("[2] > [1] > [3] > [4]", finish=Finish.REFUSED).outcome is Outcome.REFUSED
+
+
+def test_a_direct_answer_cut_before_its_end_promotes_nothing() -> None:
+    verdict = direct("[4] > [1]", finish=Finish.LENGTH)
+    assert (verdict.order, verdict.outcome) == ((0, 1, 2, 3), Outcome.TRUNCATED)
+
+
+def test_a_direct_answer_that_is_complete_at_the_limit_counts() -> None:
+    assert direct("[4] > [1] > [2] > [3]", finish=Finish.LENGTH).outcome is Outcome.OK
+
+
+def test_letters() -> None:
+    assert direct("[B] > [A] > [D] > [C]", LETTERS).order == (1, 0, 3, 2)
+    assert direct("B > A > D > C", LETTERS).order == (1, 0, 3, 2)
+    assert direct("I think that A is best", LETTERS).outcome is Outcome.MALFORMED
+
+
+def test_a_form_of_its_own() -> None:
+    verdict = direct("[PASSAGE2, PASSAGE1, PASSAGE4, PASSAGE3]", LRL)
+    assert (verdict.order, verdict.outcome) == ((1, 0, 3, 2), Outcome.OK)
+
+
+def test_a_window_of_one() -> None:
+    assert direct("[1]", form(1)).outcome is Outcome.OK
+
+
+def test_newlines_without_end_are_parsed_in_time() -> None:
+    assert direct("1" + "\n" * 200_000 + "x").outcome is Outcome.MALFORMED
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        "<think>",
+        "</think>",
+        "<answer>",
+        "</answer>",
+        "[1]",
+        "[2]",
+        "[20]",
+        "[21]",
+        " > ",
+        ">",
+        ",",
+        "\n",
+        "1.",
+        "3",
+        "[",
+        "]",
+        "[] > []",
+        "passage",
+        "sorry, ",
+        "２",
+        "≻",
+        "\x00",
+        "😊",
+        "[A]",
+        "I'm sorry",
+        " ",
+    ]  # fmt: skip
+)
+REPLIES = st.one_of(st.text(max_size=200), st.lists(FRAGMENTS, max_size=60).map("".join))
+
+
+@settings(max_examples=2000, deadline=None)
+@given(REPLIES, REPLIES, st.sampled_from(Finish), st.booleans(), st.integers(1, 20))
+def test_any_reply_gives_a_permutation(text: str, reasoning: str, finish: Finish, thinking: bool, size: int) -> None:
+    verdict = parse(Completion(text, finish, reasoning, generated_tokens=1), form(size), thinking=thinking)
+    assert sorted(verdict.order) == list(range(size))
+    if not verdict.outcome.ranks:
+        assert verdict.order == tuple(range(size))
+    if verdict.outcome is Outcome.OK:
+        assert not verdict.detail
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"needs the recorded reasoning traces under {SHARED}")
+def test_recorded_reasoning_traces_give_permutations() -> None:
+    """Another ranker's replies: graded lists after long chains, in a form that we do not ask for."""
+    for name in ("train", "valid"):
+        path = SHARED / "tfrank_listwise_reasoning" / f"listwise_think_{name}.jsonl"
+        for line in path.read_text(encoding="utf-8").splitlines():
+            text = json.loads(line)["messages"][-1]["content"]
+            for end in (len(text), len(text) // 2):
+                finish = Finish.STOP if end == len(text) else Finish.LENGTH
+                verdict = parse(Completion(text[:end], finish, generated_tokens=1), form(20), thinking=True)
+                assert sorted(verdict.order) == list(range(20))
+                if finish is Finish.LENGTH:
+                    assert not verdict.outcome.ranks
