@@ -1,22 +1,17 @@
-"""A real Elasticsearch as a process on this machine, from Maven Central, without a container engine."""
+"""A real Elasticsearch as a process on this machine, from Maven Central, without a container engine.
+
+    server = up()       # builds it once, starts it, waits until it answers; the one that runs, where one does
+    server.url
+    down()              # stops it; its data stay
+
+One server runs on a data folder. Indices of Elasticsearch 8 and 9 lie apart in it, so that neither version can open,
+and upgrade, what the other wrote.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from es_reasonrank.elastic.embedded.build import check_build_tools
+from es_reasonrank.elastic.embedded.lifecycle import down, up
+from es_reasonrank.elastic.embedded.state import Server, status
 
-
-@dataclass(frozen=True)
-class Server:
-    """A running embedded server."""
-
-    url: str
-    version: str
-    pid: int
-    data_dir: Path
-    log: Path
-
-
-def status(data_dir: Path | None = None) -> Server | None:
-    """The server that runs on `data_dir`, or None."""
-    raise NotImplementedError
+__all__ = ["Server", "check_build_tools", "down", "status", "up"]

@@ -1,0 +1,48 @@
+"""A real Elasticsearch of each version, started when the first test asks for it, apart from the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+from elasticsearch import AsyncElasticsearch
+
+from es_reasonrank.elastic.client import connected
+from es_reasonrank.elastic.embedded import Server, down, up
+from es_reasonrank.elastic.embedded.releases import DEFAULTS
+from es_reasonrank.errors import MissingError
+from es_reasonrank.settings import ElasticSettings
+
+
+@pytest.fixture(scope="session", params=DEFAULTS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server. Tests with one version run together, so that one server at a time is enough."""
+    folder = tmp_path_factory.mktemp("elasticsearch")
+    try:
+        yield up(version=request.param, data_dir=folder)
+    except MissingError as error:
+        pytest.skip(str(error))
+    finally:
+        down(folder)
+
+
+@pytest.fixture(scope="session")
+def elastic_url(server: Server) -> str:
+    """The server's address."""
+    return server.url
+
+
+@pytest.fixture(scope="session")
+async def es(elastic_url: str) -> AsyncIterator[AsyncElasticsearch]:
+    """A client of the server."""
+    async with connected(ElasticSettings(url=elastic_url)) as client:
+        yield client
+
+
+@pytest.fixture
+async def index_name(es: AsyncElasticsearch) -> AsyncIterator[str]:
+    """A name that no index has; what the test puts under it is deleted afterwards."""
+    name = f"test-{uuid4().hex}"
+    yield name
+    await es.indices.delete(index=name, ignore_unavailable=True)
