@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -127,14 +127,10 @@ def _generate(loaded: _Loaded, calls: Sequence[_Call]) -> list[Completion]:
     ids = torch.tensor([[pad] * (width - len(call.ids)) + call.ids for call in calls], device=device)
     mask = torch.tensor([[0] * (width - len(call.ids)) + [1] * len(call.ids) for call in calls], device=device)
 
-    def gone(*_: Any, **__: Any) -> Any:
-        return torch.tensor([call.abandoned for call in calls], device=device)
-
     drawn = request.sampling
     if drawn.seed is not None:
         torch.manual_seed(drawn.seed)
     sampled = {"temperature": drawn.temperature, "top_p": drawn.top_p, "top_k": drawn.top_k, "min_p": drawn.min_p}
-    stops = {"stop_strings": list(request.stop), "tokenizer": tokenizer} if request.stop else {}
     with torch.inference_mode():
         rows = loaded.model.generate(
             input_ids=ids,
@@ -142,13 +138,34 @@ def _generate(loaded: _Loaded, calls: Sequence[_Call]) -> list[Completion]:
             max_new_tokens=request.max_tokens,
             do_sample=drawn.temperature > 0,
             pad_token_id=pad,
-            stopping_criteria=[gone],
+            stopping_criteria=[_ended(calls, tokenizer, width)],
             **(sampled if drawn.temperature > 0 else {"temperature": None, "top_p": None, "top_k": None}),
-            **stops,
         )
     ends = loaded.model.generation_config.eos_token_id
     ends = {pad, *(ends if isinstance(ends, list) else [ends])}
     return [_completion(call, row[width:].tolist(), ends, tokenizer) for call, row in zip(calls, rows, strict=True)]
+
+
+def _ended(calls: Sequence[_Call], tokenizer: Any, width: int) -> Callable[..., Any]:
+    """After each token: the rows whose caller has gone, or whose last few tokens hold a stop string.
+
+    transformers' own stop strings need seconds to prepare for each new string.
+    """
+    import torch
+
+    longest = max((len(stop) for stop in calls[0].request.stop), default=0)
+
+    def ended(ids: Any, scores: Any, **_: Any) -> Any:
+        tails = (
+            tokenizer.batch_decode(ids[:, max(width, ids.shape[1] - longest - 1) :]) if longest else [""] * len(calls)
+        )
+        done = [
+            call.abandoned or any(stop in tail for stop in call.request.stop)
+            for call, tail in zip(calls, tails, strict=True)
+        ]
+        return torch.tensor(done, device=ids.device)
+
+    return ended
 
 
 def _completion(call: _Call, row: list[int], ends: set[int], tokenizer: Any) -> Completion:

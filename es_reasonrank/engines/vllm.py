@@ -99,7 +99,9 @@ class VllmEngine:
         """Stop vLLM's own processes."""
         loaded = await self._loaded.take()
         if loaded is not None:
-            await asyncio.to_thread(loaded.engine.shutdown)
+            await asyncio.to_thread(loaded.engine.shutdown, 2.0)
+            # Its finalizer shuts down once more, at the interpreter's end, when its module is half gone.
+            loaded.engine.shutdown = _nothing
 
 
 def _load(options: VllmOptions) -> _Loaded:
@@ -132,6 +134,10 @@ def _load(options: VllmOptions) -> _Loaded:
             f"vllm cannot load {options.model}: {str(error) or type(error).__name__}", engine="vllm"
         ) from error
     return _Loaded(engine, tokenizer, engine.model_config.max_model_len)
+
+
+def _nothing() -> None:
+    """What is left to shut down."""
 
 
 def _parameters(request: Request) -> Any:

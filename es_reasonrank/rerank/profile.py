@@ -75,10 +75,11 @@ class Profile(Checked):
                 raise SettingsError(
                     f"{assignment!r} is no assignment; write strategy.KEY=VALUE, judge.KEY=VALUE or engine.KEY=VALUE"
                 )
-            if dot:
-                put(values[axis], option, yaml.safe_load(text))
-            else:
-                values[axis] = yaml.safe_load(text)
+            try:
+                value = yaml.safe_load(text) if text.strip() else ""
+            except yaml.YAMLError as error:
+                raise SettingsError(f"{assignment!r}: {text!r} is no YAML value; put it in quotes") from error
+            put(values[axis] if dot else values, option if dot else axis, value)
         return profile_from(values, where=f"profile {self.name}") if assignments else self
 
 

@@ -66,7 +66,7 @@ def write_recording(name: str, path: Path) -> Path:
 
 
 def write_template(name: str, path: Path) -> Path:
-    """The prompt of a log as a template in rank_llm's format, found by taking query and passages out of its first window."""
+    """The prompt of a log as a template in rank_llm's format: its first window without query and passages."""
     first = logged(name)[0].messages
     system, user = first[0]["content"], first[1]["content"]
     values: dict[str, Any] = {

@@ -36,7 +36,7 @@ class Listening(ReplayEngine):
 
 
 class InOrder(Listening):
-    """Each query's replies in the order of the log: windows differ once a reply that names no order promotes nothing."""
+    """Each query's replies in the log's order: windows differ once a reply that names no order promotes nothing."""
 
     def __init__(self, options: ReplayOptions) -> None:
         super().__init__(options)
@@ -72,7 +72,7 @@ async def replay(name: str, kind: type[Listening], folder: Path) -> Replayed:
     template = published.write_template(name, folder / "template.yaml")
     recording = published.write_recording(name, folder / "log.jsonl")
     profile = load_profile("rankvicuna").assigned([f"judge.template={template}"])
-    engine = kind(ReplayOptions(recording=recording, match="letters"))
+    engine = kind(ReplayOptions(recording=recording, match=r"letters"))
     async with Reranker.load(profile, engine=engine) as reranker:
         rankings = {query: await reranker.arank(text, hits) for query, (text, hits) in published.candidates().items()}
     return Replayed(rankings, engine.requests)

@@ -207,7 +207,7 @@ FRAGMENTS = st.sampled_from(
         "[A]",
         "I'm sorry",
         " ",
-    ]  # fmt: skip
+    ]
 )
 REPLIES = st.one_of(st.text(max_size=200), st.lists(FRAGMENTS, max_size=60).map("".join))
 

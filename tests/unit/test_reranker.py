@@ -66,7 +66,7 @@ async def test_a_part_that_fails_is_seen() -> None:
 
 async def test_a_caller_may_want_an_error_instead() -> None:
     with pytest.raises(
-        EngineError, match="the ranking is failed .1 malformed.; first: the reply names no order: 'no idea'"
+        EngineError, match=r"the ranking is failed .1 malformed.; first: the reply names no order: 'no idea'"
     ):
         await scripted(lambda request: "no idea").arank("why", DOCUMENTS, on_failure="error")
 
@@ -130,13 +130,13 @@ async def test_documents_may_be_mappings_and_repeat() -> None:
 
 @pytest.mark.parametrize("document", [3, {"text": 5}, None, ["a"]])
 async def test_a_document_that_is_none(document: object) -> None:
-    with pytest.raises(InputError, match="document 1 must be a text or a mapping with 'text'"):
+    with pytest.raises(InputError, match=r"document 1 must be a text or a mapping with 'text'"):
         await scripted(reverse).arank("why", ["fine", document])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("query", ["", " \n"])
 async def test_an_empty_query(query: str) -> None:
-    with pytest.raises(InputError, match="the query is empty"):
+    with pytest.raises(InputError, match=r"the query is empty"):
         await scripted(reverse).arank(query, DOCUMENTS)
 
 
@@ -211,7 +211,7 @@ def test_without_an_event_loop() -> None:
 
 def test_a_judge_needs_an_engine_of_its_kind() -> None:
     profile = listwise().assigned(["engine={name: sentence_transformers, model: x}"])
-    with pytest.raises(SettingsError, match="judge 'listwise' needs an engine of text, and .*gives vectors"):
+    with pytest.raises(SettingsError, match=r"judge 'listwise' needs an engine of text, and .*gives vectors"):
         Reranker.load(profile)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -62,7 +63,7 @@ def test_windows_cover_everything_and_overlap(size: int, window: int, stride: in
     assert set().union(*(range(start, end) for start, end in found)) == set(range(size))
     assert found[0][1] == size
     assert found[-1][0] == 0
-    assert all(later[1] - earlier[0] == window - stride for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later[1] - earlier[0] == window - stride for earlier, later in itertools.pairwise(found))
 
 
 @given(st.permutations(range(57)), st.integers(3, 25), st.data())

@@ -106,10 +106,10 @@ def test_a_broken_template_says_where(change: dict[str, str], sentence: str, tmp
 
 
 def test_an_unknown_template_names_the_nearest() -> None:
-    with pytest.raises(SettingsError, match="unknown template 'listwise_thnk' .did you mean 'listwise_think'"):
+    with pytest.raises(SettingsError, match=r"unknown template 'listwise_thnk' .did you mean 'listwise_think'"):
         load_template("listwise_thnk")
 
 
 def test_a_template_file_that_is_not_there() -> None:
-    with pytest.raises(SettingsError, match="template nowhere.yaml cannot be read: No such file"):
+    with pytest.raises(SettingsError, match=r"template nowhere.yaml cannot be read: No such file"):
         load_template("nowhere.yaml")
