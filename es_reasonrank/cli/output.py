@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True, highlight=False)
@@ -25,12 +26,12 @@ def emit_json(value: Any) -> None:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: Sequence[str] = ()
 ) -> Table:
-    """A table; the columns named in `right` hold numbers."""
+    """A table; the columns named in `right` hold numbers. Nothing in a cell is read as markup."""
     grid = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in columns:
         grid.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(cell if hasattr(cell, "__rich_console__") else str(cell) for cell in row))
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return grid
 
 
@@ -40,7 +41,7 @@ def facts(values: Mapping[str, Any], *, title: str = "") -> Table:
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
     for name, value in values.items():
-        grid.add_row(name, str(value))
+        grid.add_row(Text(name), Text(str(value)))
     return grid
 
 

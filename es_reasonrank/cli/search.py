@@ -55,7 +55,7 @@ def command(
     profile: Profile,
     as_json: bool,
 ) -> int:
-    """Search INDEX for QUERY and rerank its top hits.
+    """Search an index and rerank its top hits.
 
     With --json, the Elasticsearch response in its new order; base rank and score are in each hit's `_rerank`.
     """
