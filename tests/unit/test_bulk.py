@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_every_document_is_sent_once_in_the_order_of_its_id(ids: list[str], size
         assert len({action["_id"] for action in request}) == len(request)
     numbers: dict[str, list[int]] = {}
     for action in (action for request in sent for action in request):
-        numbers.setdefault(action["_id"], []).append(action["_source"]["n"])
+        numbers.setdefault(action["_id"], []).append(json.loads(action["_source"])["n"])
     assert numbers == {name: [n for n, other in enumerate(ids) if other == name] for name in ids}
 
 
