@@ -27,7 +27,8 @@ class Job:
     index: str
     results: str
     plan: Plan
-    deadline: float | None = None
+    size: int = 0
+    """Hits that a result has at least, be the reranked depth smaller."""
 
 
 async def open_job(client: AsyncElasticsearch, job: Job, queries: Mapping[str, str]) -> dict[str, str]:
@@ -49,7 +50,7 @@ async def run_job(
 
     async def work(item: tuple[str, str]) -> Searched:
         name, query = item
-        found = await search(client, reranker, job.index, query, plan=job.plan, deadline=job.deadline)
+        found = await search(client, reranker, job.index, query, plan=job.plan, size=job.size)
         final(found.ranking)
         await write_results(client, job.results, [result_document(job.run, name, query, job.index, found)])
         return found

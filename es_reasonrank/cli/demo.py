@@ -86,9 +86,7 @@ async def _rank_all(elastic: ElasticSettings) -> list[Ranked]:
     async with connected(elastic) as client:
         say(f"Elasticsearch {await check_server(client)}")
         count = await load_passages(client)
-        say(
-            f"{count:,} passages of Python's documentation in index {INDEX}; {len(questions())} questions, all judged"
-        )
+        say(f"{count:,} passages of Python's documentation in index {INDEX}; {len(questions())} questions, all judged")
         planned = await plan(client, INDEX, ("title", "body"))
         ranked = [await _rank(client, name, planned) for name in PROFILES]
     return [base(ranked[0], judgments()), *ranked]

@@ -46,6 +46,16 @@ def facts(values: Mapping[str, Any], *, title: str = "") -> Table:
 
 
 @contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """A spinner on a terminal's stderr; silent elsewhere."""
+    if not err.is_terminal:
+        yield
+        return
+    with err.status(Text(label)):
+        yield
+
+
+@contextmanager
 def progress(label: str, total: int | None) -> Iterator[Progress]:
     """A bar with count, rate's base and time left, on a terminal's stderr; silent elsewhere. Its only task is 0."""
     columns = (

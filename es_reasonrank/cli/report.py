@@ -68,18 +68,16 @@ def move(base: int, rank: int) -> Text:
     return Text(f"▲{base - rank}", style="green") if base > rank else Text(f"▼{rank - base}", style="red")
 
 
-def print_trace(ranking: Ranking, *, explain: bool, search_seconds: float | None = None) -> None:
+def print_trace(ranking: Ranking, *, explain: bool, before: str = "") -> None:
     """The ranking in a line or two; with `explain`, every window with its reasoning."""
     trace = ranking.trace
     if explain:
         for number, window in enumerate(trace.windows, start=1):
             if len(window.shown) > 1 or not window.outcome.ranks:
                 _print_window(number, ranking)
-    took = f"search {search_seconds * 1000:.0f} ms, " if search_seconds is not None else ""
-    output.out.print(
-        f"[bold]{trace.profile}[/bold] ({escape(trace.model)}): {_status(trace)}; {took}rerank {trace.seconds:.2f} s; "
-        f"{trace.prompt_tokens} prompt and {trace.generated_tokens} generated tokens"
-    )
+    tokens = f"{trace.prompt_tokens} prompt and {trace.generated_tokens} generated tokens"
+    ranker = f"[bold]{trace.profile}[/bold] ({escape(trace.model)})"
+    output.out.print(f"{ranker}: {_status(trace)}; {before}rerank {trace.seconds:.2f} s; {tokens}")
     for window in trace.windows:
         if not window.outcome.ranks:
             output.err.print(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from es_reasonrank.elastic.client import connected
 from es_reasonrank.elastic.passages import TextSource
 from es_reasonrank.elastic.response import reordered
 from es_reasonrank.elastic.search import Searched, plan, search
-from es_reasonrank.errors import DataError, InputError
+from es_reasonrank.errors import DataError, EngineError, InputError
 from es_reasonrank.files import json_object
 from es_reasonrank.rerank.profile import Profile
 from es_reasonrank.rerank.reranker import Reranker
@@ -65,21 +67,31 @@ def command(
         raise InputError("the query is empty; give a query to search and rank by")
     body = _read_body(body_file) if body_file else None
 
-    async def run() -> tuple[Searched, dict[str, Any]]:
+    async def run() -> tuple[Searched, float]:
         async with connected(settings.elastic) as client, Reranker.load(profile) as reranker:
             planned = await plan(client, index, chosen, source)
+            loaded = await _load(reranker)
             found = await search(client, reranker, index, query, plan=planned, body=body, size=size, deadline=deadline)
-            return found, reordered(found.candidates, found.ranking, body or {}, start=0, size=size)
+            return found, loaded
 
-    found, response = asyncio.run(run())
+    found, loaded = asyncio.run(run())
     if as_json:
+        response = reordered(found.candidates, found.ranking, body or {}, start=0, size=size)
         output.emit_json(response | {"_rerank": trace_json(found.ranking.trace, explain)})
     else:
-        _print(found, query, size, explain)
+        _print(found, query, size, explain, loaded)
     return exit_code(found.ranking.trace.status)
 
 
-def _print(found: Searched, query: str, size: int, explain: bool) -> None:
+async def _load(reranker: Reranker) -> float:
+    """Load the model, and return the seconds it took; without one, the base order is shown with its status."""
+    started = time.monotonic()
+    with output.waiting(f"loading {reranker.engine.model}"), suppress(EngineError):
+        await reranker.engine.start()
+    return time.monotonic() - started
+
+
+def _print(found: Searched, query: str, size: int, explain: bool, loaded: float) -> None:
     ranking = found.ranking
     if not ranking.order:
         output.out.print(f"no hits for {query!r}")
@@ -101,7 +113,11 @@ def _print(found: Searched, query: str, size: int, explain: bool) -> None:
         )
     columns = ["rank", "move", "reranked", "score", "base", "base score", "base order"]
     output.out.print(output.table(columns, rows, right=["rank", "score", "base", "base score"]))
-    print_trace(ranking, explain=explain, search_seconds=found.search_seconds)
+    print_trace(
+        ranking,
+        explain=explain,
+        before=f"model loaded in {loaded:.1f} s, search {found.search_seconds * 1000:.0f} ms, ",
+    )
 
 
 def _label(candidate: Any) -> Text:

@@ -26,6 +26,8 @@ from es_reasonrank.rerank.reranker import Reranker
 INDEX = "es-reasonrank-demo"
 RESULTS = "es-reasonrank-demo-results"
 MEASURES = ("nDCG@10", "RR@10", "R@100", "Judged@10")
+SIZE = 100
+"""Hits of each question that are kept and measured, however few of them a profile reranks."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ async def rank(
     started = time.monotonic()
     await reranker.engine.start()
     loaded = time.monotonic()
-    job = Job(run=reranker.profile.name, index=INDEX, results=RESULTS, plan=plan)
+    job = Job(run=reranker.profile.name, index=INDEX, results=RESULTS, plan=plan, size=SIZE)
     searches: dict[str, Searched] = {}
     totals = Totals()
     async for name, result in run_job(client, reranker, job, questions, at_once=at_once):

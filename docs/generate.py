@@ -1,0 +1,84 @@
+"""Writes docs/reference.md from the code: every command's help, every setting, every option of every axis.
+
+Run it with `make docs`; a test fails when the page is not what the code says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from es_reasonrank import plugins
+from es_reasonrank.cli import root
+from es_reasonrank.settings import leaves, variable
+from trainer.cli import root as trainer
+
+PAGE = Path(__file__).with_name("reference.md")
+
+HEAD = """# Reference
+
+Written from the code by `make docs`.
+
+Exit codes: 0 ok, 1 failure, 2 wrong input, 3 something needed is missing (with how to get it), 6 a server or model failed,
+7 partial success, 130 interrupted. Data goes to stdout, progress and messages to stderr.
+
+Shell completion: `eval "$(_ES_REASONRANK_COMPLETE=bash_source es-reasonrank)"` (or `zsh_source`, `fish_source`).
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [
+        HEAD,
+        "## Settings\n",
+        *settings(),
+        "## Axes\n",
+        *axes(),
+        "## es-reasonrank\n",
+        *commands(root, "es-reasonrank"),
+    ]
+    return "\n".join([*parts, "## trainer\n", *commands(trainer, "trainer")]).rstrip() + "\n"
+
+
+def settings() -> Iterator[str]:
+    """The settings tree with its environment variables."""
+    yield "A flag beats the environment, which beats `./es_reasonrank.yaml`, which beats the user's config file, which beats"
+    yield "the default. `es-reasonrank config show` says where each value came from. `ES_REASONRANK_CACHE_DIR` and"
+    yield "`ES_REASONRANK_DATA_DIR` move what is kept outside the project.\n"
+    yield "| key | environment variable | meaning |\n|---|---|---|"
+    yield from (f"| {key} | {variable(key)} | {meaning} |" for key, meaning in leaves())
+    yield ""
+
+
+def axes() -> Iterator[str]:
+    """The members of each axis with their options, as a profile writes them."""
+    for axis in ("strategies", "judges", "engines"):
+        for name in plugins.names(axis):
+            found = plugins.find(axis, name, where="the reference")
+            yield f"### {axis}: {name}\n\n{(found.__doc__ or '').splitlines()[0]}\n"
+            fields = found.options_model.model_fields
+            if fields:
+                yield "| option | default | meaning |\n|---|---|---|"
+            for option, field in fields.items():
+                default = "needed" if field.is_required() else f"`{field.get_default()!r}`"
+                yield f"| {option} | {default} | {field.description} |"
+            yield ""
+
+
+def commands(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[str]:
+    """The help of a command and of all below it."""
+    context = click.Context(
+        command, info_name=path.rpartition(" ")[2], parent=parent, max_content_width=110, terminal_width=110
+    )
+    yield f"### `{path}`\n\n```\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, f"{path} {name}", context)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
