@@ -1,4 +1,4 @@
-# make install | demo | test | check
+# make install | demo | test | check | docs
 # Everything lands in .venv and in the user's cache folder; nothing else has to be typed.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check bench constraints clean
+.PHONY: install demo test check docs constraints clean
 
 install: $(STAMP)
 
@@ -32,6 +32,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install
+	$(BIN)/python docs/generate.py
 
 # Writes the pins again from what setup.cfg allows.
 constraints:

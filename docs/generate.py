@@ -21,8 +21,8 @@ HEAD = """# Reference
 
 Written from the code by `make docs`.
 
-Exit codes: 0 ok, 1 failure, 2 wrong input, 3 something needed is missing (with how to get it), 6 a server or model failed,
-7 partial success, 130 interrupted. Data goes to stdout, progress and messages to stderr.
+Exit codes: 0 ok, 1 failure, 2 wrong input, 3 something needed is missing (with how to get it), 6 a server or model
+failed, 7 partial success, 130 interrupted. Data goes to stdout, progress and messages to stderr.
 
 Shell completion: `eval "$(_ES_REASONRANK_COMPLETE=bash_source es-reasonrank)"` (or `zsh_source`, `fish_source`).
 """
@@ -44,9 +44,9 @@ def page() -> str:
 
 def settings() -> Iterator[str]:
     """The settings tree with its environment variables."""
-    yield "A flag beats the environment, which beats `./es_reasonrank.yaml`, which beats the user's config file, which beats"
-    yield "the default. `es-reasonrank config show` says where each value came from. `ES_REASONRANK_CACHE_DIR` and"
-    yield "`ES_REASONRANK_DATA_DIR` move what is kept outside the project.\n"
+    yield "A flag beats the environment, which beats `./es_reasonrank.yaml`, which beats the user's config file, which"
+    yield "beats the default. `es-reasonrank config show` says where each value came from. `ES_REASONRANK_CACHE_DIR`"
+    yield "and `ES_REASONRANK_DATA_DIR` move what is kept outside the project.\n"
     yield "| key | environment variable | meaning |\n|---|---|---|"
     yield from (f"| {key} | {variable(key)} | {meaning} |" for key, meaning in leaves())
     yield ""

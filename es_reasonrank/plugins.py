@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from es_reasonrank.errors import MissingError, SettingsError
@@ -13,6 +12,8 @@ Axis = Literal["strategies", "judges", "engines"]
 
 def names(axis: Axis) -> list[str]:
     """The names found on one axis."""
+    from importlib.metadata import entry_points
+
     return sorted({point.name for point in entry_points(group=f"es_reasonrank.{axis}")})
 
 
@@ -23,6 +24,8 @@ def find(axis: Axis, name: str, *, where: str) -> Any:
         SettingsError: no such name.
         MissingError: it is there, but a package that it needs is not.
     """
+    from importlib.metadata import entry_points
+
     for point in entry_points(group=f"es_reasonrank.{axis}", name=name):
         try:
             return point.load()

@@ -1,8 +1,8 @@
 """The self-consistency filter: a teacher's order is kept only where it agrees with the teacher's own selection.
 
 Source: ReasonRank (2508.07050, section 4.1): a listwise label is kept where its nDCG@10 against the pointwise labels is
-at least alpha, 0.4. A record has the form of ReasonRank's released data: `dataset`, `qid`, `initial_list`, `final_list`,
-`relevant_docids`, and whatever else it carries along.
+at least alpha, 0.4. A record has the form of ReasonRank's released data: `dataset`, `qid`, `initial_list`,
+`final_list`, `relevant_docids`, and whatever else it carries along.
 """
 
 from __future__ import annotations

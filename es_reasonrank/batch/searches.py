@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-
-from elasticsearch import AsyncElasticsearch
+from typing import TYPE_CHECKING
 
 from es_reasonrank.batch.outcomes import final
 from es_reasonrank.batch.pool import run_all
@@ -14,6 +13,9 @@ from es_reasonrank.elastic.search import Plan, Searched, search
 from es_reasonrank.elastic.writeback import result_document, write_results, written
 from es_reasonrank.errors import ReasonRankError
 from es_reasonrank.rerank.reranker import Reranker
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ COMMANDS = {
     "index": ("index", "Load documents into an index."),
     "evaluate": ("evaluate", "Measure runs against judgments."),
     "profiles": ("profiles", "The rankers that can be used."),
-    "elastic": ("elastic", "The embedded Elasticsearch server."),
+    "elastic": ("elastic", "The embedded Elasticsearch server: a real one, for trying and testing."),
     "doctor": ("doctor", "Ask every part whether it works."),
     "config": ("config", "Settings, and where they come from."),
 }

@@ -8,16 +8,16 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
-from elasticsearch import AsyncElasticsearch
 from rich.markup import escape
 from rich.text import Text
 
 from es_reasonrank.cli import output
 from es_reasonrank.cli.options import as_json, elastic_options
 from es_reasonrank.demo.questions import judgments, questions
-from es_reasonrank.demo.ranking import INDEX, MEASURES, RESULTS, Ranked, base, load_passages, rank, verdict
+from es_reasonrank.demo.ranking import INDEX, MEASURES, RESULTS, Ranked, base, load_passages, rank, telling, verdict
 from es_reasonrank.elastic import embedded
 from es_reasonrank.elastic.client import connected
 from es_reasonrank.elastic.doctor import check_server
@@ -26,9 +26,10 @@ from es_reasonrank.rerank.profile import load_profile
 from es_reasonrank.rerank.reranker import Reranker
 from es_reasonrank.settings import ElasticSettings, Settings
 
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
+
 PROFILES = ("encoder", "embedded")
-_SHOWN = ("q01", "q10", "q12")
-"""The questions that are shown with their order and reasoning."""
 _AT_ONCE = 16
 
 
@@ -49,8 +50,8 @@ def command(keep: bool, settings: Settings, as_json: bool) -> None:
     if as_json:
         output.emit_json([_values(entry, first) for entry in ranked])
         return
-    for name in _SHOWN:
-        _print_question(name, questions()[name], others)
+    for label, name in telling(first, others[0]).items():
+        _print_question(label, name, others)
     _print_table(ranked)
     for entry in others:
         output.out.print(verdict(first, entry))
@@ -108,17 +109,17 @@ async def _rank(client: AsyncElasticsearch, name: str, planned: Plan) -> Ranked:
             )
 
 
-def _print_question(name: str, question: str, ranked: Sequence[Ranked]) -> None:
-    output.out.print(f"\n[bold]{name}[/bold] {escape(question)}")
+def _print_question(label: str, name: str, ranked: Sequence[Ranked]) -> None:
+    output.out.print(f"\n[bold]{name}[/bold], {label}: {escape(questions()[name])}")
     grades = judgments()[name]
-    before = ranked[0].searches[name].ranking.candidates[:3]
-    columns = {"base (BM25)": [candidate.id for candidate in before]}
-    columns |= {entry.name: [candidate.id for candidate in entry.searches[name].ranking][:3] for entry in ranked}
+    tops = [ranked[0].searches[name].ranking.candidates[:3]]
+    tops += [tuple(entry.searches[name].ranking)[:3] for entry in ranked]
     rows = [
-        (place, *(f"{ids[place - 1]} ({grades.get(ids[place - 1], 0)})" for ids in columns.values()))
-        for place in (1, 2, 3)
+        (place, *(f"{candidate.id} ({grades.get(candidate.id, '?')})" for candidate in candidates))
+        for place, candidates in enumerate(zip(*tops, strict=True), start=1)
     ]
-    output.out.print(output.table(["rank", *(f"{title} (grade)" for title in columns)], rows, right=["rank"]))
+    titles = [f"{title} (grade)" for title in ("base (BM25)", *(entry.name for entry in ranked))]
+    output.out.print(output.table(["rank", *titles], rows, right=["rank"]))
     for entry in ranked:
         _print_reasoning(entry.name, entry.searches[name])
 

@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from elasticsearch import AsyncElasticsearch
+from typing import TYPE_CHECKING
 
 from es_reasonrank.batch.outcomes import Totals
 from es_reasonrank.batch.searches import Job, run_job
 from es_reasonrank.demo.corpus import passages
-from es_reasonrank.elastic.indexing import load
 from es_reasonrank.elastic.mappings import Kind, recreate_index
 from es_reasonrank.elastic.readers import open_source
 from es_reasonrank.elastic.search import Plan, Searched
@@ -22,6 +20,10 @@ from es_reasonrank.evaluation.measures import Measured, by_place, measure, paire
 from es_reasonrank.evaluation.runs import Qrels
 from es_reasonrank.files import write_json_lines
 from es_reasonrank.rerank.reranker import Reranker
+from es_reasonrank.types import Outcome
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 INDEX = "es-reasonrank-demo"
 RESULTS = "es-reasonrank-demo-results"
@@ -54,6 +56,8 @@ async def load_passages(client: AsyncElasticsearch) -> int:
     Raises:
         ElasticError: the server failed.
     """
+    from es_reasonrank.elastic.indexing import load
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "python.jsonl"
         write_json_lines(path, passages())
@@ -103,8 +107,23 @@ def base(ranked: Ranked, qrels: Qrels) -> Ranked:
     return Ranked("base (BM25)", measure(qrels, by_place(orders), MEASURES), Totals(), seconds, 0.0, ranked.searches)
 
 
+def telling(first: Ranked, second: Ranked) -> dict[str, str]:
+    """Three questions by what `second` did to their nDCG@10: the best it did, the middle, and the worst."""
+    before, after = (ranked.measured.by_query["nDCG@10"] for ranked in (first, second))
+    names = sorted(after, key=lambda name: (before[name] - after[name], name))
+    shown = {"gained most": names[0], "in the middle": names[len(names) // 2], "lost most": names[-1]}
+    return {
+        f"{label} by {second.name} ({before[name]:.2f} to {after[name]:.2f})": name for label, name in shown.items()
+    }
+
+
 def verdict(first: Ranked, second: Ranked) -> str:
     """Whether `second` is better than `first`, as a sentence that the measurement allows."""
+    windows = sum(second.totals.outcomes.values())
+    if not any(second.totals.outcomes[outcome] for outcome in Outcome if outcome.ranks):
+        return (
+            f"{second.name} does not help: none of its {windows} replies named an order, and each kept the base order"
+        )
     name = "nDCG@10"
     before, after = first.measured.means[name], second.measured.means[name]
     p = paired_p(first.measured.by_query[name], second.measured.by_query[name])

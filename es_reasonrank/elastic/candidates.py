@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from elasticsearch import AsyncElasticsearch
+from typing import TYPE_CHECKING, Any
 
 from es_reasonrank.elastic.failures import mapped
 from es_reasonrank.elastic.fields import require_fields
 from es_reasonrank.elastic.passages import TextSource, asking, candidate, values
 from es_reasonrank.errors import SearchError
 from es_reasonrank.types import Candidate
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 PAGE = 1000
 """Hits that one request brings; beyond it, pages of a point in time."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
-
-from elasticsearch import AsyncElasticsearch
+from typing import TYPE_CHECKING, Any
 
 from es_reasonrank.elastic import embedded
 from es_reasonrank.elastic.failures import mapped
 from es_reasonrank.errors import MissingError, SettingsError
 from es_reasonrank.settings import ElasticSettings
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 
 def url_of(settings: ElasticSettings) -> str:
@@ -39,6 +40,8 @@ async def connected(settings: ElasticSettings) -> AsyncIterator[AsyncElasticsear
         MissingError: there is no address to connect to.
         SettingsError: the address or the login is not of a usable form.
     """
+    from elasticsearch import AsyncElasticsearch
+
     url = url_of(settings)
     try:
         client = AsyncElasticsearch(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from elasticsearch import ApiError, AsyncElasticsearch
+from typing import TYPE_CHECKING
 
 from es_reasonrank.elastic.failures import mapped
 from es_reasonrank.elastic.fields import require_fields, text_fields
+from es_reasonrank.errors import ElasticError, SearchError
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 
 async def check_server(client: AsyncElasticsearch) -> str:
@@ -39,6 +42,7 @@ async def check_index(client: AsyncElasticsearch, index: str, fields: Sequence[s
 async def _license(client: AsyncElasticsearch) -> str:
     """Reranking here needs none; the server's own needs Enterprise, which is why one asks."""
     try:
-        return str((await client.license.get())["license"]["type"])
-    except ApiError:
+        with mapped():
+            return str((await client.license.get())["license"]["type"])
+    except (ElasticError, SearchError):
         return "unknown (no licence API, as in the embedded server); none is needed"

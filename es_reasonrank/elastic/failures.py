@@ -1,16 +1,19 @@
-"""One place where the client's exceptions become the project's own, each with a sentence that says what to do."""
+"""One place where the client's exceptions become the project's own, each with a sentence that says what to do.
+
+The client is imported where it is used: it takes longer to load than a command may take to answer --help.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
-
-from elastic_transport import ConnectionError, ConnectionTimeout, SerializationError, TlsError, TransportError
-from elasticsearch import ApiError
+from typing import TYPE_CHECKING, Any
 
 from es_reasonrank.errors import ElasticError, ReasonRankError, SearchError
+
+if TYPE_CHECKING:
+    from elasticsearch import ApiError, TransportError
 
 _WRONG_REQUEST = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
 
@@ -26,6 +29,8 @@ def mapped(index: str = "") -> Iterator[None]:
         SearchError: the server says that the request is wrong.
         ElasticError: everything else.
     """
+    from elasticsearch import ApiError, TransportError
+
     try:
         yield
     except (ApiError, TransportError) as error:
@@ -34,6 +39,9 @@ def mapped(index: str = "") -> Iterator[None]:
 
 def explained(error: ApiError | TransportError, index: str = "") -> ReasonRankError:
     """The error of ours that an exception of the client stands for."""
+    from elastic_transport import ConnectionError, ConnectionTimeout, SerializationError, TlsError
+    from elasticsearch import ApiError
+
     if isinstance(error, ApiError):
         return _answered(error, index)
     if isinstance(error, TlsError):

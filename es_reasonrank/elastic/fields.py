@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-from elasticsearch import AsyncElasticsearch
+from typing import TYPE_CHECKING
 
 from es_reasonrank.elastic.failures import mapped
 from es_reasonrank.errors import SearchError
 from es_reasonrank.validation import nearest
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 _TEXT = {"text", "match_only_text", "search_as_you_type", "semantic_text"}
 _TITLES = ("title", "name", "headline", "subject")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from elasticsearch import AsyncElasticsearch
+from typing import TYPE_CHECKING, Any
 
 from es_reasonrank.elastic.candidates import Candidates, fetch
 from es_reasonrank.elastic.fields import searched_fields, text_fields
@@ -15,6 +13,9 @@ from es_reasonrank.elastic.passages import TextSource
 from es_reasonrank.errors import InputError
 from es_reasonrank.rerank.reranker import Reranker
 from es_reasonrank.types import Ranking
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
-
-from elasticsearch import AsyncElasticsearch
+from typing import TYPE_CHECKING, Any
 
 from es_reasonrank.elastic.failures import cause, mapped
 from es_reasonrank.elastic.search import Searched
 from es_reasonrank.errors import ElasticError
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 _LOOKUP = 500
 """Ids that one request asks for."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+from cachetools import LRUCache
 from pydantic import Field
 
 from es_reasonrank.engines.base import Capability, Similarity
@@ -17,6 +18,8 @@ from es_reasonrank.errors import EngineError, MissingError
 from es_reasonrank.validation import Checked
 
 _Pair = tuple[str, str]
+_REMEMBERED = 10_000
+"""Passages whose vectors are kept: the hits of one query are often those of another."""
 
 
 class SentenceTransformersOptions(Checked):
@@ -42,6 +45,7 @@ class SentenceTransformersEngine:
         self.options = options
         self._loaded: Once[Any] = Once(lambda: asyncio.to_thread(_load, options))
         self._batcher: Batcher[_Pair, tuple[float, int]] = Batcher(self._run, 16 * options.batch)
+        self._vectors: LRUCache[str, tuple[Any, int]] = LRUCache(_REMEMBERED)
 
     @property
     def model(self) -> str:
@@ -64,37 +68,44 @@ class SentenceTransformersEngine:
         await self._loaded.take()
 
     def _run(self, pairs: Sequence[_Pair]) -> list[tuple[float, int]]:
-        """Score and tokens of each pair; a text that stands in several pairs is read once."""
+        """Score and tokens of each pair, in the batcher's thread."""
         model, options = self._loaded.value(), self.options
-        queries = {query: options.query_prompt + query for query, _ in pairs}
-        texts = {text: options.passage_prompt + text for _, text in pairs}
+        named = [(options.query_prompt + query, options.passage_prompt + text) for query, text in pairs]
         try:
             if options.kind == "cross-encoder":
-                scores = model.predict(
-                    [(queries[query], texts[text]) for query, text in pairs], show_progress_bar=False
-                )
-            else:
-                vectors = model.encode(
-                    [*queries.values(), *texts.values()],
-                    batch_size=options.batch,
-                    normalize_embeddings=True,
-                    show_progress_bar=False,
-                )
-                rows = dict(
-                    zip([("query", key) for key in queries] + [("text", key) for key in texts], vectors, strict=True)
-                )
-                scores = [rows["query", query] @ rows["text", text] for query, text in pairs]
+                return _crossed(model, named, options.batch)
+            return self._compared(model, named)
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"sentence-transformers failed: {error}", engine="sentence_transformers") from error
-        sizes = _sizes(model, list(texts.values()))
-        return [(float(score), sizes[texts[text]]) for score, (_, text) in zip(scores, pairs, strict=True)]
+
+    def _compared(self, model: Any, pairs: Sequence[_Pair]) -> list[tuple[float, int]]:
+        """Cosines; a text is read once, and not again while it is remembered."""
+        queries = list(dict.fromkeys(query for query, _ in pairs))
+        new = [text for text in dict.fromkeys(text for _, text in pairs) if text not in self._vectors]
+        vectors = model.encode(
+            queries + new, batch_size=self.options.batch, normalize_embeddings=True, show_progress_bar=False
+        )
+        asked = dict(zip(queries, vectors, strict=False))
+        sizes = _sizes(model, new)
+        fresh = {text: (vector, size) for text, vector, size in zip(new, vectors[len(queries) :], sizes, strict=True)}
+        known = {text: fresh.get(text) or self._vectors[text] for _, text in pairs}
+        self._vectors.update(fresh)
+        return [(float(asked[query] @ known[text][0]), known[text][1] if text in fresh else 0) for query, text in pairs]
 
 
-def _sizes(model: Any, texts: list[str]) -> dict[str, int]:
+def _crossed(model: Any, pairs: Sequence[_Pair], batch: int) -> list[tuple[float, int]]:
+    """A cross-encoder's scores."""
+    scores = model.predict(list(pairs), batch_size=batch, show_progress_bar=False)
+    sizes = _sizes(model, [text for _, text in pairs])
+    return [(float(score), size) for score, size in zip(scores, sizes, strict=True)]
+
+
+def _sizes(model: Any, texts: list[str]) -> list[int]:
     """Tokens that the model reads of each text."""
+    if not texts:
+        return []
     limit = getattr(model, "max_seq_length", None) or getattr(model, "max_length", None) or 512
-    encoded = model.tokenizer(texts, truncation=True, max_length=limit)
-    return {text: len(ids) for text, ids in zip(texts, encoded["input_ids"], strict=True)}
+    return [len(ids) for ids in model.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
 
 
 def _load(options: SentenceTransformersOptions) -> Any:

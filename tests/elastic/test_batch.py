@@ -125,12 +125,15 @@ class TestCommand:
         arguments = ["batch", "--index", index, "--queries", str(queries), "--results-index", results]
         return [sys.executable, "-c", START, *arguments, "--depth", "10", "--at-once", "2", "--json"]
 
+    def started(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     async def test_kill_9_and_start_again(
         self, es: AsyncElasticsearch, elastic_url: str, filled: str, results: str, queries: Path
     ) -> None:
         environment = {**os.environ, "ES_REASONRANK_ELASTIC_URL": elastic_url}
         command = self.command(filled, queries, results)
-        first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        first = self.started(command, environment)
         for _ in range(600):
             await asyncio.sleep(0.1)
             if await es.indices.exists(index=results) and len(await all_results(es, results)) >= 10:

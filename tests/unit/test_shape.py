@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from es_reasonrank.cli import COMMANDS, root
 from es_reasonrank.elastic.failures import explained
 
 ROOT = Path(__file__).parents[2]
+HEAVY = ["torch", "transformers", "vllm", "sentence_transformers", "elasticsearch", "scipy", "numpy", "ir_measures"]
 START = "from es_reasonrank.cli import main; main()"
 
 
@@ -37,9 +39,18 @@ def test_all_that_is_promised_is_there_and_nothing_else() -> None:
 
 
 def test_importing_brings_nothing_heavy() -> None:
-    heavy = "torch transformers vllm sentence_transformers elasticsearch pydantic scipy rich"
-    code = f"import sys, es_reasonrank, es_reasonrank.cli; print([m for m in '{heavy}'.split() if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert imported("es_reasonrank, es_reasonrank.cli", [*HEAVY, "pydantic", "rich", "yaml"]) == "[]\n"
+
+
+def test_no_commands_help_needs_anything_heavy() -> None:
+    modules = ", ".join(f"es_reasonrank.cli.{module}" for module, _ in COMMANDS.values())
+    assert imported(modules, HEAVY) == "[]\n"
+
+
+def imported(modules: str, names: list[str]) -> str:
+    """Which of these names importing these modules brings along."""
+    code = f"import sys, {modules}; print([name for name in {names} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def test_help_answers_at_once() -> None:
@@ -58,6 +69,16 @@ def test_every_command_has_its_line_of_help(name: str) -> None:
     assert command is not None
     assert command.name == "command"
     assert (command.help or "").splitlines()[0] == COMMANDS[name][1]
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    """`make docs` writes it again."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert generate.PAGE.read_text(encoding="utf-8") == generate.page()
 
 
 def test_arrows_point_one_way() -> None:

@@ -13,12 +13,13 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 from importlib.resources import files
-from typing import Any
-
-from elasticsearch import AsyncElasticsearch, BadRequestError
+from typing import TYPE_CHECKING, Any
 
 from es_reasonrank.elastic.failures import cause, mapped
 from es_reasonrank.errors import SearchError
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 PREFIX = "es-reasonrank-"
 _FORBIDDEN = frozenset('*,?"<>|\\/# ')
@@ -86,6 +87,8 @@ async def create_index(client: AsyncElasticsearch, name: str, kind: Kind) -> boo
         SearchError: the name is none for an index.
         ElasticError: the server failed, or the login may not create indices.
     """
+    from elasticsearch import BadRequestError
+
     check_name(name)
     with mapped(name):
         if await client.indices.exists(index=name):
