@@ -69,9 +69,7 @@ def axes() -> Iterator[str]:
 
 def commands(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[str]:
     """The help of a command and of all below it."""
-    context = click.Context(
-        command, info_name=path.rpartition(" ")[2], parent=parent, max_content_width=110, terminal_width=110
-    )
+    context = command.make_context(path.rpartition(" ")[2], [], parent=parent, resilient_parsing=True, terminal_width=110)
     yield f"### `{path}`\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
