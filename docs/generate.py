@@ -69,13 +69,14 @@ def axes() -> Iterator[str]:
 
 def commands(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[str]:
     """The help of a command and of all below it."""
-    context = command.make_context(path.rpartition(" ")[2], [], parent=parent, resilient_parsing=True, terminal_width=110)
+    name = path.rpartition(" ")[2]
+    context = command.make_context(name, [], parent=parent, resilient_parsing=True, terminal_width=110)
     yield f"### `{path}`\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
+        for child in command.list_commands(context):
+            below = command.get_command(context, child)
             assert below is not None
-            yield from commands(below, f"{path} {name}", context)
+            yield from commands(below, f"{path} {child}", context)
 
 
 if __name__ == "__main__":
