@@ -40,8 +40,10 @@ def mapped(index: str = "") -> Iterator[None]:
 def explained(error: ApiError | TransportError, index: str = "") -> ReasonRankError:
     """The error of ours that an exception of the client stands for."""
     from elastic_transport import ConnectionError, ConnectionTimeout, SerializationError, TlsError
-    from elasticsearch import ApiError
+    from elasticsearch import ApiError, UnsupportedProductError
 
+    if isinstance(error, UnsupportedProductError):
+        return ElasticError("the server at elastic.url is no Elasticsearch; check the address")
     if isinstance(error, ApiError):
         return _answered(error, index)
     if isinstance(error, TlsError):
@@ -49,9 +51,11 @@ def explained(error: ApiError | TransportError, index: str = "") -> ReasonRankEr
     if isinstance(error, ConnectionTimeout):
         return ElasticError("Elasticsearch did not answer in time; it may be overloaded, or elastic.timeout too short")
     if isinstance(error, ConnectionError):
-        return ElasticError("Elasticsearch cannot be reached; check elastic.url, or run: es-reasonrank elastic up")
+        return ElasticError(
+            f"Elasticsearch cannot be reached ({error.message}); check elastic.url, or run: es-reasonrank elastic up"
+        )
     if isinstance(error, SerializationError):
-        return ElasticError("the server at elastic.url did not answer like Elasticsearch; check the address")
+        return ElasticError("the server at elastic.url does not answer like Elasticsearch; check the address")
     return ElasticError(f"the connection to Elasticsearch failed: {error.message}")
 
 

@@ -23,11 +23,11 @@ def quiet() -> None:
 class ChatTokenizer:
     """Chat template, exact counts and exact cuts of one model."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, revision: str | None = None) -> None:
         from transformers import AutoTokenizer
 
         try:
-            self.inner: Any = AutoTokenizer.from_pretrained(path)
+            self.inner: Any = AutoTokenizer.from_pretrained(path, revision=revision)
         except (OSError, ValueError) as error:
             raise MissingError(f"model {path!r} has no tokenizer that can be loaded: {_first_line(error)}") from error
         self.control_tokens = frozenset(

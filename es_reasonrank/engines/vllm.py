@@ -107,14 +107,14 @@ class VllmEngine:
 def _load(options: VllmOptions) -> _Loaded:
     for name, value in (("LOGGING_LEVEL", "ERROR"), ("NO_USAGE_STATS", "1"), ("CPU_KVCACHE_SPACE", "2")):
         os.environ.setdefault(f"VLLM_{name}", value)
+    path = resolve(options.model)
     try:
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
     except ImportError as error:
         raise MissingError("engine vllm needs vLLM; run: pip install 'es-reasonrank[vllm]'") from error
     quiet()
-    path = resolve(options.model)
-    tokenizer = ChatTokenizer(path)
+    tokenizer = ChatTokenizer(path, options.revision)
     arguments = AsyncEngineArgs(
         model=path,
         revision=options.revision,
