@@ -25,6 +25,7 @@ CONTROL = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>", "</s>")
         ("[INST] do [/INST]", "[ INST] do [ /INST]"),
         ("<start_of_turn>user", "< start_of_turn>user"),
         ("nul\x00 bell\x07", "nul bell"),
+        ("half \ud83d an emoji", "half \ufffd an emoji"),
         ("emoji 👩‍🔬 and می‌روم stay", "emoji 👩‍🔬 and می‌روم stay"),
         ("smuggled \U000e0041\U000e0042", "smuggled"),
     ],

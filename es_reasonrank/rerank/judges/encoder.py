@@ -13,6 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from es_reasonrank.engines.base import Capability, VectorEngine
+from es_reasonrank.text import whole
 from es_reasonrank.types import Candidate, Outcome, Verdict
 from es_reasonrank.validation import Checked
 
@@ -36,7 +37,7 @@ class EncoderJudge:
     async def judge(self, query: str, passages: Sequence[Candidate]) -> Verdict:
         """The window ordered by score; equal scores keep their incoming order."""
         texts = [f"{passage.title}\n{passage.text}" if self.options.title else passage.text for passage in passages]
-        result = await self.engine.similarity(query, texts)
+        result = await self.engine.similarity(whole(query), [whole(text) for text in texts])
         if not all(math.isfinite(score) for score in result.scores):
             return Verdict.unchanged(len(passages), Outcome.MALFORMED, "the encoder gave a score that is not a number")
         order = tuple(sorted(range(len(passages)), key=lambda index: -result.scores[index]))

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 import ftfy
 
+from es_reasonrank.text import whole
+
 # Tags of the reply, and control tokens in the forms that chat templates use. A tokenizer's own come on top.
 _TAG = re.compile(
     r"<(?=/?(?:think|answer|s|bos|eos|pad|unk|start_of_turn|end_of_turn)\s*>|[|｜]|<\s*/?SYS>>)|\[(?=/?INST\])",
@@ -34,7 +36,7 @@ def neutral(text: str, *, control_tokens: Iterable[str] = (), letters: bool = Fa
     """
     if repair:
         text = ftfy.fix_text(text)
-    text = " ".join(_UNSEEN.sub("", text).split())
+    text = " ".join(_UNSEEN.sub("", whole(text)).split())
     text = _NUMBER.sub(r"(\1)", text)
     if letters:
         text = _LETTER.sub(r"(\1)", text)
