@@ -25,11 +25,15 @@ from es_reasonrank.settings import Settings
 
 
 @click.command()
-@click.option("--index", required=True, help="Index, pattern or alias to search.")
+@click.option("--index", required=True, metavar="NAME", help="Index, pattern or alias to search.")
 @click.option(
-    "--queries", required=True, type=click.Path(path_type=Path), help="Queries: JSON Lines with _id and text."
+    "--queries",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Queries: JSON Lines with _id and text.",
 )
-@click.option("--results-index", required=True, help="Index for the results; created where it is not there.")
+@click.option("--results-index", required=True, metavar="NAME", help="Index for the results; created if not there.")
 @click.option("--run-id", metavar="NAME", help="Name of this run; by default made of the profile and the index.")
 @click.option("--field", "fields", multiple=True, metavar="NAME", help="Field that holds text; may be repeated.")
 @at_once

@@ -13,9 +13,17 @@ from es_reasonrank.evaluation.runs import read_qrels, read_run, scores_of
 
 
 @click.command()
-@click.option("--qrels", required=True, type=click.Path(path_type=Path), help="Judgments: TREC or BEIR form.")
 @click.option(
-    "--run", "runs", required=True, multiple=True, type=click.Path(path_type=Path), help="TREC run; may be repeated."
+    "--qrels", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Judgments: TREC or BEIR form."
+)
+@click.option(
+    "--run",
+    "runs",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TREC run; may be repeated.",
 )
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help=f"Measure; by default {', '.join(DEFAULT)}.")
 @click.option("--by-query", is_flag=True, help="Also print every query's values.")

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 @click.option("--title-field", default="", metavar="NAME", help="Field that holds the title.")
 @click.option("--body-field", default="", metavar="NAME", help="Field that holds the text.")
 @click.option(
-    "--rejects", type=click.Path(path_type=Path), metavar="FILE", help="Where rejected rows go; the data folder."
+    "--rejects",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where rejected rows go; by default the data folder.",
 )
 @click.option(
     "--chunk", type=click.IntRange(min=1), default=500, show_default=True, metavar="N", help="Documents a request."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,14 +22,14 @@ from es_reasonrank.rerank.profile import Profile
 from es_reasonrank.rerank.reranker import Reranker
 from es_reasonrank.settings import Settings
 
-_FILE = click.Path(path_type=Path)
+_FILE: dict[str, Any] = {"required": True, "type": click.Path(path_type=Path), "metavar": "FILE"}
 
 
 @click.command()
-@click.option("--run", "run_file", required=True, type=_FILE, help="TREC run to rerank.")
-@click.option("--queries", required=True, type=_FILE, help="Queries: JSON Lines with _id and text.")
-@click.option("--corpus", required=True, type=_FILE, help="Documents: JSON Lines with _id, title and text.")
-@click.option("--output", "target", required=True, type=_FILE, help="TREC run to write.")
+@click.option("--run", "run_file", **_FILE, help="TREC run to rerank.")
+@click.option("--queries", **_FILE, help="Queries: JSON Lines with _id and text.")
+@click.option("--corpus", **_FILE, help="Documents: JSON Lines with _id, title and text.")
+@click.option("--output", "target", **_FILE, help="TREC run to write.")
 @at_once
 @record_option
 @ranker_options

@@ -30,14 +30,18 @@ from es_reasonrank.validation import checked
 @click.command()
 @click.argument("index")
 @click.argument("query")
-@click.option("--size", default=10, show_default=True, type=click.IntRange(min=1), help="Hits to show.")
+@click.option("--size", default=10, show_default=True, type=click.IntRange(min=1), metavar="N", help="Hits to show.")
 @click.option("--field", "fields", multiple=True, metavar="NAME", help="Field that holds text; may be repeated.")
 @click.option("--template", default="", metavar="TEXT", help="Text of a hit: '{{title}}: {{body}}'.")
 @click.option(
     "--take", default="all", type=click.Choice(["all", "highlights", "best"]), help="Part of a long text to read."
 )
 @click.option(
-    "--body", "body_file", type=click.Path(path_type=Path), help="File with a search body, instead of a text search."
+    "--body",
+    "body_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with a search body, instead of a text search.",
 )
 @click.option("--deadline", type=click.FloatRange(min=0), metavar="SECONDS", help="Time that reranking may take.")
 @click.option("--explain", is_flag=True, help="Show each window's outcome and reasoning.")
