@@ -44,27 +44,40 @@ class Counted(Protocol):
 
 @dataclass
 class Totals:
-    """Sums over many queries."""
+    """Sums over many queries, and the wall-clock time that they took."""
 
-    queries: int = 0
+    done: int = 0
+    earlier: int = 0
+    """Queries that an earlier run of the same job had done."""
+    load_seconds: float = 0.0
+    """The model's loading, which is not part of `seconds`."""
+    seconds: float = 0.0
     prompt_tokens: int = 0
     generated_tokens: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, ranked: Counted) -> None:
+    @property
+    def seconds_a_query(self) -> float | None:
+        """Wall-clock seconds for one query, all of them worked on side by side; None where none was done."""
+        return self.seconds / self.done if self.done else None
+
+    def add(self, ranked: Counted, *, earlier: bool = False) -> None:
         """Count one query."""
-        self.queries += 1
+        self.done += not earlier
+        self.earlier += earlier
         self.prompt_tokens += ranked.prompt_tokens
         self.generated_tokens += ranked.generated_tokens
         self.outcomes.update({str(outcome): count for outcome, count in ranked.outcomes.items()})
 
-    def summary(self, seconds: float) -> dict[str, Any]:
-        """The sums, with the wall-clock time that the job took."""
+    def summary(self) -> dict[str, Any]:
+        """Everything by name."""
         return {
-            "done": self.queries,
+            "done": self.done,
+            "done_earlier": self.earlier,
             "outcomes": dict(sorted(self.outcomes.items())),
             "prompt_tokens": self.prompt_tokens,
             "generated_tokens": self.generated_tokens,
-            "seconds": round(seconds, 2),
-            "seconds_a_query": round(seconds / self.queries, 4) if self.queries else None,
+            "load_seconds": round(self.load_seconds, 2),
+            "seconds": round(self.seconds, 2),
+            "seconds_a_query": None if self.seconds_a_query is None else round(self.seconds_a_query, 4),
         }

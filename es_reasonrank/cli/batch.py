@@ -12,6 +12,7 @@ import click
 from es_reasonrank.batch.outcomes import Totals
 from es_reasonrank.batch.searches import Job, open_job, run_job
 from es_reasonrank.cli import output
+from es_reasonrank.cli.loading import load
 from es_reasonrank.cli.options import as_json, at_once, record_option, search_options
 from es_reasonrank.cli.report import settled
 from es_reasonrank.elastic.client import connected
@@ -61,14 +62,14 @@ def command(
     chosen = fields or settings.fields
     run = run_id or f"{profile.name}-{fingerprint(profile, index, *chosen)[:8]}"
     totals, failed = Totals(), dict[str, ReasonRankError]()
-    started = time.monotonic()
 
-    async def work() -> int:
+    async def work() -> None:
         async with connected(settings.elastic) as client, Reranker.load(profile, record=record) as reranker:
             job = Job(run, index, results_index, await plan(client, index, chosen))
             missing = await open_job(client, job, todo)
-            if missing:
-                await reranker.engine.start()
+            totals.earlier = len(todo) - len(missing)
+            totals.load_seconds = await load(reranker) if missing else 0.0
+            started = time.monotonic()
             with output.progress("reranking", len(missing)) as bar:
                 async for name, result in run_job(client, reranker, job, missing, at_once=at_once):
                     if isinstance(result, ReasonRankError):
@@ -76,9 +77,9 @@ def command(
                     else:
                         totals.add(result.ranking.trace)
                     bar.advance(bar.task_ids[0])
+            totals.seconds = time.monotonic() - started
             await client.indices.refresh(index=results_index)
-            return len(todo) - len(missing)
 
-    there = asyncio.run(work())
-    summary: dict[str, Any] = {"run": run, "queries": len(todo), "already_there": there, "failed": len(failed)}
-    return settled(summary | totals.summary(time.monotonic() - started), failed, as_json=as_json, written=results_index)
+    asyncio.run(work())
+    summary: dict[str, Any] = {"run": run, "queries": len(todo), "failed": len(failed)}
+    return settled(summary | totals.summary(), failed, as_json=as_json, written=results_index)

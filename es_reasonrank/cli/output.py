@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 140)
 
 
 def emit_json(value: Any) -> None:

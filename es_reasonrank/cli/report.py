@@ -54,11 +54,9 @@ def settled(summary: Mapping[str, Any], failed: Mapping[str, ReasonRankError], *
 
 
 def _shown(value: Any) -> str:
-    return (
-        ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
-        if isinstance(value, Mapping)
-        else str(value)
-    )
+    if isinstance(value, Mapping):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    return "-" if value is None else str(value)
 
 
 def move(base: int, rank: int) -> Text:

@@ -13,6 +13,7 @@ from es_reasonrank.batch.journal import Journal
 from es_reasonrank.batch.outcomes import Totals
 from es_reasonrank.batch.runs import Reranked, Task, rerank_tasks, tasks
 from es_reasonrank.cli import output
+from es_reasonrank.cli.loading import load
 from es_reasonrank.cli.options import as_json, at_once, ranker_options, record_option
 from es_reasonrank.cli.report import settled
 from es_reasonrank.errors import ReasonRankError
@@ -53,13 +54,10 @@ def command(
     texts = read_texts(corpus, {hit.id for hits in run.values() for hit in hits})
     todo = tasks(run, read_queries(queries), texts, path=str(run_file))
     mark = fingerprint(profile, run_file, queries, corpus)
-    started = time.monotonic()
     with Journal(target.with_name(target.name + ".partial"), mark) as journal:
-        done, failed = asyncio.run(_rerank(Reranker.load(profile, record=record), todo, journal, at_once))
-        totals = Totals()
-        for result in done.values():
-            totals.add(result)
-        summary = {"queries": len(todo), "failed": len(failed)} | totals.summary(time.monotonic() - started)
+        work = _rerank(Reranker.load(profile, record=record), todo, journal, at_once)
+        done, failed, totals = asyncio.run(work)
+        summary = {"queries": len(todo), "failed": len(failed)} | totals.summary()
         if not failed:
             write_run(target, {task.id: done[task.id].order for task in todo}, tag=f"{profile.name}-{mark[:8]}")
             write_metadata(
@@ -71,16 +69,21 @@ def command(
 
 async def _rerank(
     reranker: Reranker, todo: list[Task], journal: Journal, at_once: int
-) -> tuple[dict[str, Reranked], dict[str, ReasonRankError]]:
+) -> tuple[dict[str, Reranked], dict[str, ReasonRankError], Totals]:
     done: dict[str, Reranked] = {}
     failed: dict[str, ReasonRankError] = {}
+    earlier = {row["id"] for row in journal.rows}
+    totals = Totals()
     async with reranker:
-        await reranker.engine.start()
+        totals.load_seconds = await load(reranker)
+        started = time.monotonic()
         with output.progress("reranking", len(todo)) as bar:
             async for task, result in rerank_tasks(reranker, todo, journal, at_once=at_once):
                 if isinstance(result, ReasonRankError):
                     failed[task.id] = result
                 else:
                     done[task.id] = result
+                    totals.add(result, earlier=task.id in earlier)
                 bar.advance(bar.task_ids[0])
-    return done, failed
+        totals.seconds = time.monotonic() - started
+    return done, failed, totals

@@ -13,6 +13,7 @@ import click
 from rich.text import Text
 
 from es_reasonrank.cli import output
+from es_reasonrank.cli.loading import load
 from es_reasonrank.cli.options import as_json, search_options
 from es_reasonrank.cli.report import exit_code, move, print_trace, trace_json
 from es_reasonrank.elastic.client import connected
@@ -74,7 +75,11 @@ def command(
     async def run() -> tuple[Searched, float]:
         async with connected(settings.elastic) as client, Reranker.load(profile) as reranker:
             planned = await plan(client, index, chosen, source)
-            loaded = await _load(reranker)
+            started = time.monotonic()
+            # Without a model, the base order is shown with its status.
+            with suppress(EngineError):
+                await load(reranker)
+            loaded = time.monotonic() - started
             found = await search(client, reranker, index, query, plan=planned, body=body, size=size, deadline=deadline)
             return found, loaded
 
@@ -85,14 +90,6 @@ def command(
     else:
         _print(found, query, size, explain, loaded)
     return exit_code(found.ranking.trace.status)
-
-
-async def _load(reranker: Reranker) -> float:
-    """Load the model, and return the seconds it took; without one, the base order is shown with its status."""
-    started = time.monotonic()
-    with output.waiting(f"loading {reranker.engine.model}"), suppress(EngineError):
-        await reranker.engine.start()
-    return time.monotonic() - started
 
 
 def _print(found: Searched, query: str, size: int, explain: bool, loaded: float) -> None:

@@ -39,15 +39,7 @@ class Ranked:
     name: str
     measured: Measured
     totals: Totals
-    seconds: float
-    """Wall-clock time for all questions, the model's loading left out."""
-    load_seconds: float
     searches: Mapping[str, Searched]
-
-    @property
-    def seconds_a_query(self) -> float:
-        """Wall-clock seconds for one question, all of them worked on side by side."""
-        return self.seconds / max(1, len(self.searches))
 
 
 async def load_passages(client: AsyncElasticsearch) -> int:
@@ -87,24 +79,25 @@ async def rank(
     loaded = time.monotonic()
     job = Job(run=reranker.profile.name, index=INDEX, results=RESULTS, plan=plan, size=SIZE)
     searches: dict[str, Searched] = {}
-    totals = Totals()
+    totals = Totals(load_seconds=loaded - started)
     async for name, result in run_job(client, reranker, job, questions, at_once=at_once):
         if isinstance(result, ReasonRankError):
             raise result
         searches[name] = result
         totals.add(result.ranking.trace)
         on_progress()
-    seconds = time.monotonic() - loaded
+    totals.seconds = time.monotonic() - loaded
     orders = {name: [candidate.id for candidate in found.ranking] for name, found in searches.items()}
     measured = measure(qrels, by_place(orders), MEASURES)
-    return Ranked(reranker.profile.name, measured, totals, seconds, loaded - started, searches)
+    return Ranked(reranker.profile.name, measured, totals, searches)
 
 
 def base(ranked: Ranked, qrels: Qrels) -> Ranked:
     """The first stage's own order, from searches that a ranker was given."""
     orders = {name: [candidate.id for candidate in found.ranking.candidates] for name, found in ranked.searches.items()}
     seconds = sum(found.search_seconds for found in ranked.searches.values())
-    return Ranked("base (BM25)", measure(qrels, by_place(orders), MEASURES), Totals(), seconds, 0.0, ranked.searches)
+    totals = Totals(done=len(orders), seconds=seconds)
+    return Ranked("base (BM25)", measure(qrels, by_place(orders), MEASURES), totals, ranked.searches)
 
 
 def telling(first: Ranked, second: Ranked) -> dict[str, str]:
