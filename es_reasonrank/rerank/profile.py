@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from es_reasonrank import plugins
 from es_reasonrank.errors import SettingsError
+from es_reasonrank.rerank.prompts.template import load_template
 from es_reasonrank.settings import EngineSettings
 from es_reasonrank.validation import Checked, checked, nearest, put, read_yaml
 
@@ -80,7 +81,9 @@ class Profile(Checked):
             except yaml.YAMLError as error:
                 raise SettingsError(f"{assignment!r}: {text!r} is no YAML value; put it in quotes") from error
             put(values[axis] if dot else values, option if dot else axis, value)
-        return profile_from(values, where=f"profile {self.name}") if assignments else self
+        if not assignments:
+            return self
+        return profile_from(_with_template(values, Path()), where=f"profile {self.name}")
 
 
 def profile_names() -> list[str]:
@@ -99,12 +102,25 @@ def load_profile(name: str | Path) -> Profile:
     if str(name) not in builtin and path.suffix not in (".yaml", ".yml"):
         hint = nearest(str(name), builtin)
         raise SettingsError(f"unknown profile {str(name)!r}{hint}; a profile of yours is named by its YAML file")
-    return profile_from(read_yaml(path, what="profile"), where=f"profile {name}")
+    return profile_from(_with_template(read_yaml(path, what="profile"), path.parent), where=f"profile {name}")
 
 
 def profile_from(values: Mapping[str, Any], *, where: str) -> Profile:
     """A profile from its keys and values."""
     return checked(Profile, values, where=where)
+
+
+def _with_template(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values with a template's file, named relative to `folder`, replaced by its content.
+
+    A profile is whole then: a run's metadata hold the prompt, and a changed prompt is another profile.
+    """
+    judge = values.get("judge")
+    template = judge.get("template") if isinstance(judge, dict) else None
+    if not isinstance(template, str) or Path(template).suffix not in (".yaml", ".yml"):
+        return values
+    content = load_template(str(folder / template)).model_dump(exclude_defaults=True)
+    return {**values, "judge": {**values["judge"], "template": content}}
 
 
 def _builtin() -> dict[str, Path]:

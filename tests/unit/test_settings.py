@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from es_reasonrank import load_profile, settings
+from es_reasonrank import Reranker, load_profile, settings
 from es_reasonrank.errors import SettingsError
 from es_reasonrank.rerank.profile import profile_names
 from es_reasonrank.settings import EngineSettings, leaves, load, variable
@@ -97,6 +97,22 @@ def test_a_profile_of_the_users_own(home: Path) -> None:
     assert load_profile(path).engine["model"] == "some/model"
 
 
+def test_a_profile_holds_the_template_that_it_names_by_a_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "ours.yaml").write_text(
+        "method: singleturn_listwise\nprefix: '{query}'\nbody: '[{rank}] {candidate}'\n"
+    )
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nstrategy: {name: sliding}\njudge: {name: listwise, template: ours.yaml}\n"
+        "engine: {name: openai, base_url: 'http://gpu'}\n"
+    )
+    profile = load_profile(tmp_path / "mine.yaml")
+    assert profile.public()["judge"]["template"]["prefix"] == "{query}"
+    assert Reranker.load(profile).judge.template.prefix == "{query}"  # type: ignore[attr-defined]
+    (tmp_path / "ours.yaml").write_text("method: singleturn_listwise\nbody: '[{rank}]'\n")
+    with pytest.raises(SettingsError, match=r"template .*ours\.yaml.*must hold"):
+        load_profile(tmp_path / "mine.yaml")
+
+
 @pytest.mark.parametrize(
     ("assignments", "sentence"),
     [
@@ -132,8 +148,6 @@ def test_the_same_ranker_served_elsewhere() -> None:
 
 
 def test_unknown_names_on_every_axis() -> None:
-    from es_reasonrank import Reranker
-
     for axis, name in (("strategy", "slidin"), ("judge", "listwize"), ("engine", "vlm")):
         with pytest.raises(SettingsError, match=f"profile reasonrank, {axis}: unknown {axis} '{name}' .did you mean"):
             Reranker.load(load_profile("reasonrank").assigned([f"{axis}.name={name}"]))

@@ -26,7 +26,9 @@ from es_reasonrank.validation import Checked
 class ListwiseOptions(Checked):
     """How a window is asked about."""
 
-    template: str = Field("listwise_think", description="Prompt template: a name, or a YAML file in rank_llm's format.")
+    template: str | Mapping[str, Any] = Field(
+        "listwise_think", description="Prompt template: a name, a YAML file in rank_llm's format, or its content."
+    )
     thinking: bool = Field(True, description="Whether the model reasons before it answers.")
     passage_tokens: int = Field(512, ge=1, description="Tokens of a passage that the model sees, its title included.")
     thinking_tokens: int = Field(3072, ge=0, description="Tokens that reasoning may take.")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Formatter
@@ -149,12 +149,14 @@ class Template(Checked):
             yield {"role": "user", "content": suffix}
 
 
-def load_template(name: str) -> Template:
-    """A template by the name of one of ours, or by the path of a YAML file.
+def load_template(name: str | Mapping[str, Any]) -> Template:
+    """A template by the name of one of ours, by the path of a YAML file, or by its content.
 
     Raises:
         SettingsError: no such template, or its content is wrong.
     """
+    if not isinstance(name, str):
+        return checked(Template, name, where="judge.template")
     folder = resources.files(__package__)
     known = sorted(Path(str(file)).stem for file in folder.iterdir() if str(file).endswith(".yaml"))
     path = Path(str(folder / f"{name}.yaml")) if name in known else Path(name)
