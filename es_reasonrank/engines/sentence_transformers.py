@@ -110,12 +110,12 @@ def _sizes(model: Any, texts: list[str]) -> list[int]:
 
 def _load(options: SentenceTransformersOptions) -> Any:
     try:
+        quiet()
         from sentence_transformers import CrossEncoder, SentenceTransformer
     except ImportError as error:
         raise MissingError(
             "engine sentence_transformers needs its package; run: pip install sentence-transformers"
         ) from error
-    quiet()
     path = resolve(options.model)
     kind = CrossEncoder if options.kind == "cross-encoder" else SentenceTransformer
     try:

@@ -11,9 +11,16 @@ from es_reasonrank.errors import EngineError, MissingError
 
 
 def quiet() -> None:
-    """No bars and notices of the libraries that load models: a command's output is its own."""
+    """No bars and notices of the libraries that load models: a command's output is its own.
+
+    To be called before any of them is imported: tqdm reads its variable only then.
+
+    Raises:
+        ImportError: transformers is not installed.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")
     from transformers.utils import logging
 
     logging.set_verbosity_error()

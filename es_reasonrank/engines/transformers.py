@@ -178,12 +178,12 @@ def _completion(call: _Call, row: list[int], ends: set[int], tokenizer: Any) -> 
 
 def _load(options: TransformersOptions) -> _Loaded:
     try:
+        quiet()
         import torch
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         message = f"engine transformers needs the package {error.name}; run: pip install 'es-reasonrank[vllm]'"
         raise MissingError(message) from error
-    quiet()
     path = resolve(options.model)
     tokenizer = ChatTokenizer(path)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device

@@ -107,13 +107,13 @@ class VllmEngine:
 def _load(options: VllmOptions) -> _Loaded:
     for name, value in (("LOGGING_LEVEL", "ERROR"), ("NO_USAGE_STATS", "1"), ("CPU_KVCACHE_SPACE", "2")):
         os.environ.setdefault(f"VLLM_{name}", value)
-    path = resolve(options.model)
     try:
+        quiet()
+        path = resolve(options.model)
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
     except ImportError as error:
         raise MissingError("engine vllm needs vLLM; run: pip install 'es-reasonrank[vllm]'") from error
-    quiet()
     tokenizer = ChatTokenizer(path, options.revision)
     arguments = AsyncEngineArgs(
         model=path,
