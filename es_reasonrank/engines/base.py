@@ -51,6 +51,8 @@ class Request:
     prefix: str = ""
     chat_options: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the chat template: enable_thinking, say."""
+    permutation: tuple[str, ...] = ()
+    """Where it is set, the reply is held to these texts, each once, in an order of the model's, joined by " > "."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,15 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class NextToken:
+    """How likely each of some texts is as the very next token: natural logarithms, over the whole vocabulary."""
+
+    logprobs: tuple[float, ...]
+    prompt_tokens: int = 0
+    generated_tokens: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Similarity:
     """One score a text, higher is nearer, and the tokens that were read for them."""
 
@@ -76,19 +87,37 @@ class Capability(StrEnum):
     """What an engine can be asked for."""
 
     TEXT = "text"
+    """It generates text."""
+    CONTINUATION = "continuation"
+    """It goes on from a reply that was begun (`Request.prefix`)."""
+    LOGPROBS = "logprobs"
+    """It tells how likely given tokens are as the next one."""
+    PERMUTATIONS = "permutations"
+    """It holds a reply to a permutation of given texts."""
     VECTORS = "vectors"
+    """It scores texts against a query."""
+
+
+TEXTUAL = frozenset(Capability) - {Capability.VECTORS}
+"""All that an engine which generates text can offer."""
 
 
 @runtime_checkable
 class Engine(Protocol):
     """What all engines share."""
 
-    capability: ClassVar[Capability]
     options_model: ClassVar[type[Checked]]
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this engine can, as its options have it; known before it is started."""
 
     @property
     def model(self) -> str:
         """The model's name, for traces and run files."""
+
+    async def identity(self) -> str:
+        """What the weights are: another text wherever an answer could be another."""
 
     async def start(self) -> None:
         """Load what is needed; without it, the first request does.
@@ -123,6 +152,13 @@ class TextEngine(Engine, Protocol):
 
         Raises:
             EngineError: the engine failed; no text of a failure is ever returned as a reply.
+        """
+
+    async def next_token(self, request: Request, choices: Sequence[str]) -> NextToken:
+        """How likely each choice is as the token that follows the prompt and `request.prefix`; nothing is sampled.
+
+        Raises:
+            EngineError: the engine failed or cannot tell, or a choice is not a single token of the model.
         """
 
 

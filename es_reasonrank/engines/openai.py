@@ -50,7 +50,7 @@ class _Server:
 class OpenAIEngine:
     """Asks the server who it is at `start`, and then one completion a window."""
 
-    capability: ClassVar = Capability.TEXT
+    capabilities: ClassVar = frozenset({Capability.TEXT, Capability.CONTINUATION})
     options_model: ClassVar = OpenAIOptions
 
     def __init__(self, options: OpenAIOptions) -> None:

@@ -6,6 +6,7 @@ made of everything that was asked:
     {"recording": 1, "model": "...", "context": 8192, "control_tokens": ["<|im_end|>"]}
     {"cut": "<key>", "kept": 311}
     {"count": "<key>", "tokens": 1204}
+    {"next": "<key>", "logprobs": [-0.1, -2.4], "prompt_tokens": 1204, "generated_tokens": 1}
     {"reply": "<key>", "text": "...", "finish": "stop", "reasoning": "", "prompt_tokens": 1204, "generated_tokens": 61}
 """
 
@@ -21,7 +22,7 @@ from typing import IO, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from es_reasonrank.engines.base import Capability, Completion, Engine, Finish, Request, TextEngine
+from es_reasonrank.engines.base import TEXTUAL, Capability, Completion, Engine, Finish, NextToken, Request, TextEngine
 from es_reasonrank.errors import DataError, EngineError, MissingError, SettingsError
 from es_reasonrank.files import json_lines
 from es_reasonrank.validation import Checked
@@ -43,13 +44,13 @@ class ReplayOptions(Checked):
 class ReplayEngine:
     """Answers from a recording; a call that was not recorded is an error, never a guess."""
 
-    capability: ClassVar = Capability.TEXT
+    capabilities: ClassVar = TEXTUAL
     options_model: ClassVar = ReplayOptions
 
     def __init__(self, options: ReplayOptions) -> None:
         self.options = options
         self._head: dict[str, Any] = {}
-        self._calls: dict[str, dict[str, dict[str, Any]]] = {"cut": {}, "count": {}, "reply": {}}
+        self._calls: dict[str, dict[str, dict[str, Any]]] = {"cut": {}, "count": {}, "reply": {}, "next": {}}
         self._key: Callable[[Request], str] = request_key if options.match == "exact" else letters_key
         self._read()
 
@@ -57,6 +58,11 @@ class ReplayEngine:
     def model(self) -> str:
         """The model that was recorded."""
         return str(self._head["model"])
+
+    async def identity(self) -> str:
+        """The recording's file as it is now."""
+        stat = self.options.recording.stat()
+        return f"{self.options.recording.absolute()}@{stat.st_size}-{stat.st_mtime_ns}"
 
     async def start(self) -> None:
         """Nothing to load."""
@@ -87,6 +93,13 @@ class ReplayEngine:
         fields = {name: value for name, value in row.items() if name != "reply"}
         return Completion(**{**fields, "finish": Finish(fields["finish"])})
 
+    async def next_token(self, request: Request, choices: Sequence[str]) -> NextToken:
+        """The recorded log-probabilities."""
+        row = self._calls["next"].get(choices_key(request, choices))
+        if row is None:
+            raise EngineError(f"{self.options.recording} holds no such choice behind this prompt", engine="replay")
+        return NextToken(tuple(row["logprobs"]), row["prompt_tokens"], row["generated_tokens"])
+
     async def aclose(self) -> None:
         """Nothing to free."""
 
@@ -107,7 +120,6 @@ class ReplayEngine:
 class Recorder:
     """Another engine, whose answers are written to a file as they come."""
 
-    capability: ClassVar = Capability.TEXT
     options_model: ClassVar = Checked
 
     def __init__(self, inner: TextEngine, path: Path) -> None:
@@ -117,9 +129,18 @@ class Recorder:
         self._seen: set[tuple[str, str]] = set()
 
     @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The inner engine's."""
+        return self.inner.capabilities
+
+    @property
     def model(self) -> str:
         """The inner engine's."""
         return self.inner.model
+
+    async def identity(self) -> str:
+        """The inner engine's."""
+        return await self.inner.identity()
 
     async def start(self) -> None:
         """Start the inner engine."""
@@ -152,6 +173,12 @@ class Recorder:
         completion = await self.inner.generate(request)
         await self._write("reply", request_key(request), asdict(completion))
         return completion
+
+    async def next_token(self, request: Request, choices: Sequence[str]) -> NextToken:
+        """The inner engine's, recorded."""
+        answer = await self.inner.next_token(request, choices)
+        await self._write("next", choices_key(request, choices), asdict(answer))
+        return answer
 
     async def aclose(self) -> None:
         """Close the file and the inner engine."""
@@ -193,6 +220,11 @@ def request_key(request: Request) -> str:
     return _digest(
         json.dumps({**asdict(request), "sampling": request.sampling.model_dump()}, sort_keys=True, default=str)
     )
+
+
+def choices_key(request: Request, choices: Sequence[str]) -> str:
+    """A key of a prompt and the choices behind it."""
+    return _digest(json.dumps([request_key(request), *choices]))
 
 
 def letters_key(request: Request) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field
 from es_reasonrank.engines.base import Capability, Similarity
 from es_reasonrank.engines.batching import Batcher
 from es_reasonrank.engines.embedded import resolve
+from es_reasonrank.engines.local import identity_of
 from es_reasonrank.engines.once import Once
 from es_reasonrank.engines.tokens import quiet
 from es_reasonrank.errors import EngineError, MissingError
@@ -38,7 +39,7 @@ class SentenceTransformersOptions(Checked):
 class SentenceTransformersEngine:
     """Loads the model at `start` or at the first call; calls of the same moment share a batch."""
 
-    capability: ClassVar = Capability.VECTORS
+    capabilities: ClassVar = frozenset({Capability.VECTORS})
     options_model: ClassVar = SentenceTransformersOptions
 
     def __init__(self, options: SentenceTransformersOptions) -> None:
@@ -51,6 +52,10 @@ class SentenceTransformersEngine:
     def model(self) -> str:
         """The model as the profile names it."""
         return self.options.model
+
+    async def identity(self) -> str:
+        """The model's name and a mark of its weights."""
+        return identity_of(self.options.model, resolve(self.options.model), None)
 
     async def start(self) -> None:
         """Load the model."""

@@ -59,6 +59,24 @@ class ChatTokenizer:
         ids: list[int] = self.inner(text + request.prefix, add_special_tokens=False)["input_ids"]
         return ids
 
+    def pieces(self, text: str) -> list[int]:
+        """The tokens of a text by itself."""
+        ids: list[int] = self.inner(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def single(self, choice: str, before: str) -> int:
+        """The one token that `choice` is behind the text `before`.
+
+        Raises:
+            EngineError: it is several.
+        """
+        start, whole = self.pieces(before), self.pieces(before + choice)
+        behind = whole[len(start) :] if start and whole[: len(start)] == start else self.pieces(choice)
+        if len(behind) != 1:
+            message = f"{choice!r} is {len(behind)} tokens of {self.inner.name_or_path}, not one; use other identifiers"
+            raise EngineError(message, engine="tokenizer")
+        return behind[0]
+
     def cut(self, texts: Sequence[str], limit: int) -> list[str]:
         """Each text's longest beginning of at most `limit` tokens, cut at a character's end."""
         if not texts:

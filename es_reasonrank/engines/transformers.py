@@ -5,36 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import Field
 
-from es_reasonrank.engines.base import Capability, Completion, Finish, Request
+from es_reasonrank.engines.base import Completion, Finish, NextToken, Request
 from es_reasonrank.engines.batching import Batcher
 from es_reasonrank.engines.embedded import resolve
-from es_reasonrank.engines.once import Once
+from es_reasonrank.engines.local import Loaded, LocalEngine, LocalOptions, identity_of, permutation_of
 from es_reasonrank.engines.tokens import ChatTokenizer, quiet
 from es_reasonrank.errors import EngineError, MissingError
-from es_reasonrank.validation import Checked
+
+Answer = Completion | NextToken
 
 
-class TransformersOptions(Checked):
+class TransformersOptions(LocalOptions):
     """Which model, and how it is loaded."""
 
-    model: str = Field(description="Hugging Face name, folder, or embedded:NAME.")
-    context: int | None = Field(
-        None, ge=1, description="Tokens of prompt and reply together; the model's own by default."
-    )
-    dtype: str = Field("auto", description="auto, bfloat16, float16 or float32.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps...")
     batch: int = Field(4, ge=1, description="Windows generated at once.")
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    model: Any
-    tokenizer: ChatTokenizer
-    context: int
 
 
 @dataclass
@@ -43,48 +32,38 @@ class _Call:
 
     request: Request
     ids: list[int]
+    choices: tuple[int, ...] = ()
+    """Where there are any, their log-probabilities are asked for instead of a text."""
     abandoned: bool = False
 
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What calls have in common that can be worked on together."""
+        request = self.request
+        return bool(self.choices), request.max_tokens, request.sampling, request.stop
 
-class TransformersEngine:
-    """Loads the model at `start` or at the first request."""
 
-    capability: ClassVar = Capability.TEXT
+class TransformersEngine(LocalEngine):
+    """Requests of the same moment share a batch."""
+
     options_model: ClassVar = TransformersOptions
 
     def __init__(self, options: TransformersOptions) -> None:
-        self.options = options
-        self._loaded: Once[_Loaded] = Once(lambda: asyncio.to_thread(_load, options))
-        self._batcher: Batcher[_Call, Completion] = Batcher(self._run, options.batch)
-
-    @property
-    def model(self) -> str:
-        """The model as the profile names it."""
-        return self.options.model
-
-    async def start(self) -> None:
-        """Load the model."""
-        await self._loaded.get()
-
-    async def context(self) -> int:
-        """The model's positions."""
-        return (await self._loaded.get()).context
-
-    async def control_tokens(self) -> frozenset[str]:
-        """The tokenizer's special tokens."""
-        return (await self._loaded.get()).tokenizer.control_tokens
-
-    async def cut(self, texts: Sequence[str], limit: int) -> list[str]:
-        """By the model's tokenizer."""
-        return (await self._loaded.get()).tokenizer.cut(texts, limit)
-
-    async def count(self, request: Request) -> int:
-        """By the model's chat template."""
-        return len((await self._loaded.get()).tokenizer.encode(request))
+        super().__init__(options, lambda: _load(options))
+        self._batcher: Batcher[_Call, Answer] = Batcher(self._run, options.batch)
 
     async def generate(self, request: Request) -> Completion:
         """One request; it shares a batch with those that wait beside it."""
         call = _Call(request, (await self._loaded.get()).tokenizer.encode(request))
+        return cast(Completion, await self._answer(call))
+
+    async def next_token(self, request: Request, choices: Sequence[str]) -> NextToken:
+        """One forward pass."""
+        tokenizer = (await self._loaded.get()).tokenizer
+        tokens = tuple(tokenizer.single(choice, request.prefix) for choice in choices)
+        return cast(NextToken, await self._answer(_Call(request, tokenizer.encode(request), tokens)))
+
+    async def _answer(self, call: _Call) -> Answer:
         try:
             return await self._batcher(call)
         except asyncio.CancelledError:
@@ -96,54 +75,95 @@ class TransformersEngine:
         await asyncio.to_thread(self._batcher.close)
         await self._loaded.take()
 
-    def _run(self, calls: Sequence[_Call]) -> list[Completion]:
+    def _run(self, calls: Sequence[_Call]) -> list[Answer]:
         """A batch, in the batcher's thread: calls of the same settings are generated together."""
         loaded = self._loaded.value()
-        results: dict[int, Completion] = {}
+        results: dict[int, Answer] = {}
         waiting = list(calls)
         while waiting:
-            kind = _kind(waiting[0].request)
-            group = [call for call in waiting if _kind(call.request) == kind]
-            waiting = [call for call in waiting if _kind(call.request) != kind]
+            kind = waiting[0].kind
+            group = [call for call in waiting if call.kind == kind]
+            waiting = [call for call in waiting if call.kind != kind]
+            work: Callable[[Loaded, Sequence[_Call]], Sequence[Answer]] = _look_ahead if group[0].choices else _generate
             try:
-                completions = _generate(loaded, group)
+                answers = work(loaded, group)
             except (RuntimeError, ValueError) as error:
                 raise EngineError(f"transformers failed: {error}", engine="transformers") from error
-            results.update((id(call), completion) for call, completion in zip(group, completions, strict=True))
+            results |= {id(call): answer for call, answer in zip(group, answers, strict=True)}
         return [results[id(call)] for call in calls]
 
 
-def _kind(request: Request) -> tuple[object, ...]:
-    return request.max_tokens, request.sampling, request.stop
-
-
-def _generate(loaded: _Loaded, calls: Sequence[_Call]) -> list[Completion]:
+def _padded(loaded: Loaded, calls: Sequence[_Call]) -> dict[str, Any]:
+    """The prompts as one tensor, filled up on the left, with its mask."""
     import torch
 
-    tokenizer = loaded.tokenizer.inner
-    request, device = calls[0].request, loaded.model.device
     width = max(len(call.ids) for call in calls)
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    ids = torch.tensor([[pad] * (width - len(call.ids)) + call.ids for call in calls], device=device)
-    mask = torch.tensor([[0] * (width - len(call.ids)) + [1] * len(call.ids) for call in calls], device=device)
+    rows = [[_padding(loaded)] * (width - len(call.ids)) + call.ids for call in calls]
+    mask = [[0] * (width - len(call.ids)) + [1] * len(call.ids) for call in calls]
+    device = loaded.model.device
+    return {"input_ids": torch.tensor(rows, device=device), "attention_mask": torch.tensor(mask, device=device)}
 
+
+def _padding(loaded: Loaded) -> int:
+    tokenizer = loaded.tokenizer.inner
+    return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+
+def _look_ahead(loaded: Loaded, calls: Sequence[_Call]) -> list[NextToken]:
+    """One forward pass: the log-probabilities of the choices as the next token."""
+    import torch
+
+    prompts = _padded(loaded, calls)
+    positions = (prompts["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    with torch.inference_mode():
+        logits = loaded.model(**prompts, position_ids=positions, logits_to_keep=1).logits[:, -1]
+    logprobs = torch.log_softmax(logits.float(), dim=-1)
+    return [
+        NextToken(tuple(row[list(call.choices)].tolist()), prompt_tokens=len(call.ids), generated_tokens=0)
+        for call, row in zip(calls, logprobs, strict=True)
+    ]
+
+
+def _generate(loaded: Loaded, calls: Sequence[_Call]) -> list[Completion]:
+    import torch
+
+    tokenizer, request = loaded.tokenizer.inner, calls[0].request
+    prompts, pad = _padded(loaded, calls), _padding(loaded)
+    width = prompts["input_ids"].shape[1]
     drawn = request.sampling
     if drawn.seed is not None:
         torch.manual_seed(drawn.seed)
     sampled = {"temperature": drawn.temperature, "top_p": drawn.top_p, "top_k": drawn.top_k, "min_p": drawn.min_p}
     with torch.inference_mode():
         rows = loaded.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
+            **prompts,
             max_new_tokens=request.max_tokens,
             do_sample=drawn.temperature > 0,
             pad_token_id=pad,
             stopping_criteria=[_ended(calls, tokenizer, width)],
+            logits_processor=[_held(calls, loaded.tokenizer, width)],
             **(sampled if drawn.temperature > 0 else {"temperature": None, "top_p": None, "top_k": None}),
         )
     ends = loaded.model.generation_config.eos_token_id
     ends = {pad, *(ends if isinstance(ends, list) else [ends])}
     return [_completion(call, row[width:].tolist(), ends, tokenizer) for call, row in zip(calls, rows, strict=True)]
+
+
+def _held(calls: Sequence[_Call], tokenizer: ChatTokenizer, width: int) -> Callable[..., Any]:
+    """Masks what would leave the permutation, in the rows that ask for one."""
+    asked = [call.request.permutation for call in calls]
+    paths = [permutation_of(texts, tokenizer) if texts else None for texts in asked]
+
+    def held(ids: Any, scores: Any) -> Any:
+        for row, path in enumerate(paths):
+            if path is not None:
+                allowed = list(path.allowed(ids[row, width:].tolist()))
+                kept = scores[row, allowed].clone()
+                scores[row] = float("-inf")
+                scores[row, allowed] = kept
+        return scores
+
+    return held
 
 
 def _ended(calls: Sequence[_Call], tokenizer: Any, width: int) -> Callable[..., Any]:
@@ -176,7 +196,7 @@ def _completion(call: _Call, row: list[int], ends: set[int], tokenizer: Any) -> 
     return Completion(text, finish, prompt_tokens=len(call.ids), generated_tokens=size)
 
 
-def _load(options: TransformersOptions) -> _Loaded:
+def _load(options: TransformersOptions) -> Loaded:
     try:
         quiet()
         import torch
@@ -185,10 +205,13 @@ def _load(options: TransformersOptions) -> _Loaded:
         message = f"engine transformers needs the package {error.name}; run: pip install 'es-reasonrank[vllm]'"
         raise MissingError(message) from error
     path = resolve(options.model)
-    tokenizer = ChatTokenizer(path)
+    tokenizer = ChatTokenizer(path, options.revision)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
     try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=options.dtype).to(device).eval()
+        model = (
+            AutoModelForCausalLM.from_pretrained(path, revision=options.revision, dtype=options.dtype).to(device).eval()
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise MissingError(f"transformers cannot load {options.model}: {str(error).splitlines()[0]}") from error
-    return _Loaded(model, tokenizer, options.context or model.config.max_position_embeddings)
+    identity = identity_of(options.model, path, getattr(model.config, "_commit_hash", None))
+    return Loaded(model, tokenizer, options.context or model.config.max_position_embeddings, identity)

@@ -60,14 +60,16 @@ class Reranker:
         strategy_class, strategy_options = _part("strategies", "strategy", profile.strategy, profile.name)
         judge_class, judge_options = _part("judges", "judge", profile.judge, profile.name)
         engine = engine or load_engine(profile)
-        if engine.capability is not judge_class.needs:
-            raise SettingsError(
-                f"profile {profile.name}: judge {profile.judge['name']!r} needs an engine of {judge_class.needs}, "
-                f"and engine {profile.engine['name']!r} gives {engine.capability}"
-            )
         if record is not None:
             engine = recorded(engine, record)
-        return cls(profile, strategy_class(strategy_options), judge_class(judge_options, engine), engine)
+        judge = judge_class(judge_options, engine)
+        if missing := judge.needs - engine.capabilities:
+            raise SettingsError(
+                f"profile {profile.name}: judge {profile.judge['name']!r} needs an engine with "
+                f"{', '.join(sorted(missing))}, and engine {profile.engine['name']!r} has only "
+                f"{', '.join(sorted(engine.capabilities))}"
+            )
+        return cls(profile, strategy_class(strategy_options), judge, engine)
 
     async def arank(
         self,
@@ -106,7 +108,7 @@ class Reranker:
             try:
                 async with asyncio.timeout(deadline):
                     await self.engine.start()
-                    await self.strategy.rank(standing, session.ask)
+                    await self.strategy.rank(standing, session)
             except TimeoutError:
                 session.give_up(Outcome.DEADLINE, "time was up before the first window was asked")
             except EngineError as error:
@@ -173,7 +175,11 @@ class _Session:
         self.movable = movable
         self.windows: list[Window] = []
 
-    async def ask(self, items: Sequence[int]) -> Verdict:
+    async def stage(self, name: str, items: Sequence[int]) -> tuple[int, ...]:
+        """Items in the order of another ranker, whose windows are recorded here too."""
+        raise NotImplementedError(name)
+
+    async def __call__(self, items: Sequence[int]) -> Verdict:
         """The judge's verdict on a window of items, or an unchanged one; recorded either way."""
         shown = tuple(self.movable[item] for item in items)
         started = time.monotonic()

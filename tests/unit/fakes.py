@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from es_reasonrank import Profile, Reranker
-from es_reasonrank.engines.base import Capability, Completion, Finish, Request
+from es_reasonrank.engines.base import TEXTUAL, Completion, Finish, NextToken, Request
 from es_reasonrank.rerank.profile import profile_from
 from es_reasonrank.validation import Checked
 
@@ -17,15 +17,24 @@ Reply = Completion | str | Exception | None
 class ScriptedEngine:
     """Gives the replies of a script; words are its tokens. None means that it hangs."""
 
-    capability: ClassVar = Capability.TEXT
+    capabilities: ClassVar = TEXTUAL
     options_model: ClassVar = Checked
     model = "scripted"
 
-    def __init__(self, script: Callable[[Request], Reply], context: int = 100_000) -> None:
+    def __init__(
+        self,
+        script: Callable[[Request], Reply],
+        context: int = 100_000,
+        likely: Callable[[Request, Sequence[str]], Sequence[float]] = lambda request, choices: [0.0] * len(choices),
+    ) -> None:
         self.script = script
+        self.likely = likely
         self.size = context
         self.requests: list[Request] = []
         self.closed = False
+
+    async def identity(self) -> str:
+        return "scripted"
 
     async def start(self) -> None:
         pass
@@ -51,6 +60,11 @@ class ScriptedEngine:
         if isinstance(reply, Exception):
             raise reply
         return reply if isinstance(reply, Completion) else Completion(str(reply), Finish.STOP, generated_tokens=1)
+
+    async def next_token(self, request: Request, choices: Sequence[str]) -> NextToken:
+        self.requests.append(request)
+        await asyncio.sleep(0)
+        return NextToken(tuple(self.likely(request, choices)))
 
     async def aclose(self) -> None:
         self.closed = True

@@ -16,8 +16,11 @@ from es_reasonrank.validation import Checked
 class Judge(Protocol):
     """Answers one window at a time; any number of windows may be asked at once."""
 
-    needs: ClassVar[Capability]
     options_model: ClassVar[type[Checked]]
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What the engine must offer, as the judge's options have it."""
 
     def __init__(self, options: Any, engine: Any) -> None:
         """A judge with checked `options` over an engine that has what it needs."""

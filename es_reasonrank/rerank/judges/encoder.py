@@ -27,7 +27,7 @@ class EncoderOptions(Checked):
 class EncoderJudge:
     """Scores each passage by itself; nothing is generated."""
 
-    needs: ClassVar = Capability.VECTORS
+    needs: ClassVar = frozenset({Capability.VECTORS})
     options_model: ClassVar = EncoderOptions
 
     def __init__(self, options: EncoderOptions, engine: VectorEngine) -> None:

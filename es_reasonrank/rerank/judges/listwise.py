@@ -8,87 +8,91 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from string import ascii_uppercase
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from pydantic import Field
 
-from es_reasonrank.engines.base import Capability, Request, Sampling, TextEngine
-from es_reasonrank.errors import InputError
-from es_reasonrank.rerank.budget import fit
+from es_reasonrank.engines.base import Capability, Completion, Finish, Request, TextEngine
+from es_reasonrank.rerank.judges.prompting import Prompter, PromptOptions
+from es_reasonrank.rerank.judges.thinking import ROOM, closed, reason
 from es_reasonrank.rerank.parse import parse
-from es_reasonrank.rerank.prompts.neutral import neutral
-from es_reasonrank.rerank.prompts.template import load_template
 from es_reasonrank.types import Candidate, Verdict
-from es_reasonrank.validation import Checked
+
+_LEAD, _END = "\n<answer>", "</answer>"
 
 
-class ListwiseOptions(Checked):
+class ListwiseOptions(PromptOptions):
     """How a window is asked about."""
 
     template: str | Mapping[str, Any] = Field(
         "listwise_think", description="Prompt template: a name, a YAML file in rank_llm's format, or its content."
     )
     thinking: bool = Field(True, description="Whether the model reasons before it answers.")
-    passage_tokens: int = Field(512, ge=1, description="Tokens of a passage that the model sees, its title included.")
-    thinking_tokens: int = Field(3072, ge=0, description="Tokens that reasoning may take.")
+    thinking_tokens: int = Field(
+        3072, ge=0, description="Tokens that reasoning may take; then the answer is asked for."
+    )
     answer_tokens: int = Field(200, ge=1, description="Tokens that the answer may take.")
-    identifiers: Literal["numbers", "letters"] = Field("numbers", description="What passages are called in the prompt.")
-    prefix: str = Field("", description="Text that the reply is made to begin with.")
-    repair_mojibake: bool = Field(False, description="Whether texts are repaired with ftfy first.")
-    sampling: Sampling = Field(Sampling(), description="How tokens are drawn.")
-    chat_options: Mapping[str, Any] = Field({}, description="Passed to the chat template: enable_thinking, say.")
+    constrained: bool = Field(False, description="Whether the answer can be nothing but a permutation of the window.")
 
 
 class ListwiseJudge:
     """Asks for a permutation of the window."""
 
-    needs: ClassVar = Capability.TEXT
-    options_model: ClassVar = ListwiseOptions
+    options_model = ListwiseOptions
 
     def __init__(self, options: ListwiseOptions, engine: TextEngine) -> None:
         self.options = options
         self.engine = engine
-        self.template = load_template(options.template)
+        self.prompter = Prompter(options, engine)
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Text; for a constrained answer, permutations too, behind a reasoning that is gone on from."""
+        needs = {Capability.TEXT}
+        if self.options.constrained:
+            needs |= {Capability.PERMUTATIONS}
+            needs |= {Capability.CONTINUATION} if self.options.thinking else set()
+        return frozenset(needs)
 
     async def judge(self, query: str, passages: Sequence[Candidate]) -> Verdict:
-        """One prompt, one reply."""
+        """One prompt and one reply; a second step where the reasoning is cut, or the answer is constrained."""
         options = self.options
-        identifiers = self._identifiers(len(passages))
-        control = await self.engine.control_tokens()
+        room = options.answer_tokens + (options.thinking_tokens + ROOM if options.thinking else 0)
+        request = await self.prompter.request(query, passages, reply_tokens=room)
+        identifiers = self.prompter.identifiers(len(passages))
+        reply, note = await (self._held(request, identifiers) if options.constrained else self._free(request))
+        verdict = parse(reply, self.prompter.template.form(identifiers), thinking=options.thinking)
+        return replace(verdict, detail=", ".join(filter(None, (verdict.detail, note))))
 
-        def clean(text: str) -> str:
-            letters = options.identifiers == "letters"
-            return neutral(text, control_tokens=control, letters=letters, repair=options.repair_mojibake)
+    async def _free(self, request: Request) -> tuple[Completion, str]:
+        options = self.options
+        if not options.thinking:
+            return _whole(request, await self.engine.generate(request)), ""
+        goes_on = Capability.CONTINUATION in self.engine.capabilities
+        limit = options.thinking_tokens + (0 if goes_on else options.answer_tokens)
+        reply = await self.engine.generate(replace(request, max_tokens=limit, stop=(_END,)))
+        if not goes_on or reply.finish is not Finish.LENGTH or reply.reasoning:
+            return _whole(request, reply), ""
+        chain = closed(request, reply, lead=_LEAD)
+        answer = await self.engine.generate(self._answer(chain.request))
+        return chain.with_answer(answer), _note(chain.generated_tokens) if chain.forced else ""
 
-        question = clean(query)
-        scores = [passage.score for passage in passages]
+    async def _held(self, request: Request, identifiers: Sequence[str]) -> tuple[Completion, str]:
+        """A reply whose answer is a permutation by construction."""
+        pieces = tuple(f"[{identifier}]" for identifier in identifiers)
+        if not self.options.thinking:
+            return _whole(request, await self.engine.generate(replace(request, permutation=pieces))), ""
+        chain = await reason(self.engine, request, budget=self.options.thinking_tokens, lead=_LEAD)
+        answer = await self.engine.generate(replace(self._answer(chain.request), permutation=pieces))
+        return chain.with_answer(answer), _note(chain.generated_tokens) if chain.forced else ""
 
-        def build(texts: Sequence[str]) -> Request:
-            return Request(
-                messages=self.template.render(question, texts, identifiers, scores),
-                max_tokens=options.answer_tokens + (options.thinking_tokens if options.thinking else 0),
-                sampling=options.sampling,
-                stop=("</answer>",) if options.thinking else (),
-                prefix=options.prefix,
-                chat_options=options.chat_options,
-            )
-
-        texts = [clean(_content(passage)) for passage in passages]
-        completion = await self.engine.generate(await fit(self.engine, texts, options.passage_tokens, build))
-        reply = replace(completion, text=options.prefix + completion.text)
-        return parse(reply, self.template.form(identifiers), thinking=options.thinking)
-
-    def _identifiers(self, size: int) -> tuple[str, ...]:
-        if self.options.identifiers == "numbers":
-            return tuple(str(number) for number in range(1, size + 1))
-        if size > len(ascii_uppercase):
-            raise InputError(f"a window of {size} passages cannot be named by letters; use 26 at most, or numbers")
-        return tuple(ascii_uppercase[:size])
+    def _answer(self, request: Request) -> Request:
+        return replace(request, max_tokens=self.options.answer_tokens, stop=(_END,))
 
 
-def _content(passage: Candidate) -> str:
-    """A passage as the model reads it; a title stands in front, as in ReasonRank's and rank_llm's released code."""
-    if passage.title.strip():
-        return f"Title: {passage.title} Content: {passage.text}"
-    return passage.text
+def _whole(request: Request, reply: Completion) -> Completion:
+    return replace(reply, text=request.prefix + reply.text)
+
+
+def _note(tokens: int) -> str:
+    return f"the reasoning was closed after {tokens} tokens"

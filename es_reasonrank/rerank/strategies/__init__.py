@@ -5,14 +5,25 @@ A strategy's class is found by name through the entry point group `es_reasonrank
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from es_reasonrank.types import Verdict
 from es_reasonrank.validation import Checked
 
-Ask = Callable[[Sequence[int]], Awaitable[Verdict]]
-"""Puts one window, given by item numbers in the order to show, to the judge. It never raises for a failed window."""
+
+class Ask(Protocol):
+    """What a strategy asks about items, which are numbers: 0 is the first stage's best.
+
+    A call never raises for a failed window: its verdict has another outcome than `ok` or `repaired`, and its order is
+    the order shown. So a strategy that shows items in their standing order lets a failure promote nothing.
+    """
+
+    async def __call__(self, items: Sequence[int]) -> Verdict:
+        """Put one window, in the order to show, to the judge. Windows that are asked together are worked on together."""
+
+    async def stage(self, name: str, items: Sequence[int]) -> tuple[int, ...]:
+        """`items` as another ranker orders them: the profile that the strategy's option `name` holds."""
 
 
 class Standing:
@@ -36,6 +47,8 @@ class Strategy(Protocol):
     """Orders a list by asking about windows of it."""
 
     options_model: ClassVar[type[Checked]]
+    stages: ClassVar[tuple[str, ...]]
+    """Options that name the profile of another ranker, which `Ask.stage` asks."""
 
     def __init__(self, options: Any) -> None:
         """A strategy with checked options."""
