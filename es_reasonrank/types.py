@@ -83,6 +83,8 @@ class Verdict:
     reply: str = ""
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    attempts: int = 1
+    """How often the judge was asked, where the profile asks again after a failure."""
 
     @classmethod
     def unchanged(cls, size: int, outcome: Outcome, detail: str = "") -> Verdict:
@@ -107,6 +109,12 @@ class Window:
     prompt_tokens: int
     generated_tokens: int
     seconds: float
+    attempts: int = 1
+    """How often the judge was asked."""
+    cached: bool = False
+    """Whether the verdict was remembered from an earlier ranking; no tokens were spent then."""
+    stage: str = ""
+    """The ranker that was asked, where a strategy asks several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -61,14 +61,15 @@ def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    """The valid keys at `path` inside `model`."""
+    """The valid keys at `path` inside `model`; a mapping's values are models of one kind."""
+    inner: Any = model
     for part in path:
-        field = model.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        model = inner
-    return list(model.model_fields)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            field = inner.model_fields.get(part)
+            inner = field.annotation if field else None
+        else:
+            inner = (get_args(inner) or (None,))[-1]
+    return list(inner.model_fields) if isinstance(inner, type) and issubclass(inner, BaseModel) else []
 
 
 def read_yaml(path: Path, *, what: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from es_reasonrank.batch.journal import Journal
 from es_reasonrank.batch.outcomes import final
-from es_reasonrank.batch.pool import run_all
+from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.errors import DataError, ReasonRankError
 from es_reasonrank.evaluation.runs import Run, Scored, Text
 from es_reasonrank.rerank.reranker import Reranker

@@ -112,7 +112,7 @@ async def _model(profile: Profile) -> str:
     """Load the model and let it rank two passages."""
     started = time.monotonic()
     async with Reranker.load(profile) as reranker:
-        await reranker.engine.start()
+        await reranker.start()
         loaded = time.monotonic()
         passages = ["Cats sleep most of the day.", "Air scatters blue light more than red light."]
         trace = (await reranker.arank("why is the sky blue", passages)).trace

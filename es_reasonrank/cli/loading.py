@@ -17,5 +17,5 @@ async def load(reranker: Reranker) -> float:
     """
     started = time.monotonic()
     with output.waiting(f"loading {reranker.engine.model}"):
-        await reranker.engine.start()
+        await reranker.start()
     return time.monotonic() - started

@@ -75,7 +75,7 @@ async def rank(
         ReasonRankError: a question failed.
     """
     started = time.monotonic()
-    await reranker.engine.start()
+    await reranker.start()
     loaded = time.monotonic()
     job = Job(run=reranker.profile.name, index=INDEX, results=RESULTS, plan=plan, size=SIZE)
     searches: dict[str, Searched] = {}

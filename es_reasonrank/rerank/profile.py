@@ -12,11 +12,16 @@ from pydantic import Field, SecretStr, field_validator
 
 from es_reasonrank import plugins
 from es_reasonrank.errors import SettingsError
+from es_reasonrank.rerank.fusion import Fusion
+from es_reasonrank.rerank.orders import Orders
 from es_reasonrank.rerank.prompts.template import load_template
+from es_reasonrank.rerank.retries import FINAL, Retry
 from es_reasonrank.settings import EngineSettings
+from es_reasonrank.types import Outcome
 from es_reasonrank.validation import Checked, checked, nearest, put, read_yaml
 
 _AXES = ("strategy", "judge", "engine")
+_PARTS = (*_AXES, "retry", "orders", "fusion")
 
 
 class Profile(Checked):
@@ -30,6 +35,16 @@ class Profile(Checked):
     strategy: dict[str, Any]
     judge: dict[str, Any]
     engine: dict[str, Any]
+    retry: dict[Outcome, Retry] = Field({}, description="Outcomes after which a window is asked again, and how.")
+    orders: Orders = Field(Orders(), description="Incoming orders: shuffled, or several.")
+    fusion: Fusion = Field(Fusion(), description="How the first stage's order is joined in at the end.")
+
+    @field_validator("retry")
+    @classmethod
+    def _retried(cls, value: dict[Outcome, Retry]) -> dict[Outcome, Retry]:
+        for outcome in value.keys() & FINAL:
+            raise ValueError(f"outcome {str(outcome)!r} is never asked about again")
+        return value
 
     @field_validator("strategy", "judge", "engine")
     @classmethod
@@ -72,7 +87,7 @@ class Profile(Checked):
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
             axis, dot, option = key.strip().partition(".")
-            if not equals or (dot and axis not in _AXES):
+            if not equals or (dot and axis not in _PARTS):
                 raise SettingsError(
                     f"{assignment!r} is no assignment; write strategy.KEY=VALUE, judge.KEY=VALUE or engine.KEY=VALUE"
                 )

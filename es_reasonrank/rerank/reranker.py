@@ -11,15 +11,16 @@ from typing import Any, Literal, Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from es_reasonrank import plugins
 from es_reasonrank.engines.base import Engine
 from es_reasonrank.engines.replay import recorded
-from es_reasonrank.errors import EngineError, InputError, SettingsError
-from es_reasonrank.rerank.judges import Judge
+from es_reasonrank.errors import EngineError, InputError
+from es_reasonrank.rerank.cache import Cache
+from es_reasonrank.rerank.loading import load_engine, load_ranker
+from es_reasonrank.rerank.orders import arrangements
 from es_reasonrank.rerank.profile import Profile, load_profile
-from es_reasonrank.rerank.strategies import Standing, Strategy
-from es_reasonrank.types import Candidate, Outcome, Ranking, Status, Trace, Verdict, Window
-from es_reasonrank.validation import checked
+from es_reasonrank.rerank.session import Ranker, Session
+from es_reasonrank.rerank.settling import Attempt, settled
+from es_reasonrank.types import Candidate, Outcome, Ranking, Status, Trace, Verdict
 
 Document = str | Mapping[str, Any] | Candidate
 OnFailure = Literal["base_order", "error"]
@@ -35,21 +36,27 @@ class Reranker:
     `rank` may be called from any thread, `arank` from one event loop; use one of them on a reranker, not both.
     """
 
-    def __init__(self, profile: Profile, strategy: Strategy, judge: Judge, engine: Engine) -> None:
+    def __init__(self, profile: Profile, ranker: Ranker) -> None:
         self.profile = profile
-        self.strategy = strategy
-        self.judge = judge
-        self.engine = engine
+        self.ranker = ranker
         self._portal_context: Any = None
         self._portal: BlockingPortal | None = None
 
     @classmethod
-    def load(cls, profile: str | Path | Profile, *, engine: Engine | None = None, record: Path | None = None) -> Self:
+    def load(
+        cls,
+        profile: str | Path | Profile,
+        *,
+        engine: Engine | None = None,
+        record: Path | None = None,
+        cache: Cache | None = None,
+    ) -> Self:
         """A reranker from a profile's name, file or value. The model is loaded at the first use.
 
         Args:
             engine: an engine to use instead of the profile's own, because it is shared, say.
             record: a file to record every reply to, for the engine `replay`.
+            cache: where verdicts are remembered; without it, none is.
 
         Raises:
             SettingsError: the profile, or a part that it names, is unknown or wrong.
@@ -57,19 +64,25 @@ class Reranker:
         """
         if not isinstance(profile, Profile):
             profile = load_profile(profile)
-        strategy_class, strategy_options = _part("strategies", "strategy", profile.strategy, profile.name)
-        judge_class, judge_options = _part("judges", "judge", profile.judge, profile.name)
         engine = engine or load_engine(profile)
         if record is not None:
             engine = recorded(engine, record)
-        judge = judge_class(judge_options, engine)
-        if missing := judge.needs - engine.capabilities:
-            raise SettingsError(
-                f"profile {profile.name}: judge {profile.judge['name']!r} needs an engine with "
-                f"{', '.join(sorted(missing))}, and engine {profile.engine['name']!r} has only "
-                f"{', '.join(sorted(engine.capabilities))}"
-            )
-        return cls(profile, strategy_class(strategy_options), judge, engine)
+        return cls(profile, load_ranker(profile, engine, cache=cache))
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the profile itself; a stage may have another."""
+        return self.ranker.engine
+
+    async def start(self) -> None:
+        """Load every model that is needed; without it, the first ranking does.
+
+        Raises:
+            MissingError: a model, or a package that runs it, is not there.
+            EngineError: it is there, but cannot be loaded.
+        """
+        for engine in self.ranker.engines:
+            await engine.start()
 
     async def arank(
         self,
@@ -101,22 +114,30 @@ class Reranker:
         candidates = tuple(candidate(document, place) for place, document in enumerate(documents))
         head = range(min(len(candidates), self.profile.depth if depth is None else depth))
         movable = [place for place in head if candidates[place].has_text]
-        session = _Session(self.judge, query, candidates, movable)
+        attempts = self._attempts(query, candidates, movable)
         started = time.monotonic()
-        standing = Standing(len(movable))
         if len(movable) > 1:
             try:
                 async with asyncio.timeout(deadline):
-                    await self.engine.start()
-                    await self.strategy.rank(standing, session)
+                    await self.start()
+                    await asyncio.gather(*(attempt.run() for attempt in attempts))
             except TimeoutError:
-                session.give_up(Outcome.DEADLINE, "time was up before the first window was asked")
+                _give_up(attempts, Outcome.DEADLINE, "time was up before the first window was asked")
             except EngineError as error:
-                session.give_up(Outcome.ENGINE_ERROR, str(error))
-        trace = Trace(self.profile.name, self.engine.model, tuple(session.windows), time.monotonic() - started)
+                _give_up(attempts, Outcome.ENGINE_ERROR, str(error))
+        windows = [window for attempt in attempts for window in attempt.session.windows]
+        trace = Trace(self.profile.name, self.engine.model, tuple(windows), time.monotonic() - started)
         if on_failure == "error" and trace.status in (Status.PARTIAL, Status.FAILED):
             raise EngineError(_why(trace), engine=self.profile.engine["name"])
-        return _ranking(query, candidates, movable, standing, trace)
+        return settled(query, candidates, movable, attempts, self.profile.fusion, trace)
+
+    def _attempts(self, query: str, candidates: tuple[Candidate, ...], movable: Sequence[int]) -> list[Attempt]:
+        """The ranking from each incoming order that the profile asks for; nothing is asked yet."""
+        orders = arrangements(self.profile.orders, len(movable))
+        return [
+            Attempt(Session(self.ranker, query, candidates, [movable[item] for item in order], []), order)
+            for order in orders
+        ]
 
     def rank(
         self,
@@ -138,11 +159,12 @@ class Reranker:
         return self._portal.call(call)
 
     async def aclose(self) -> None:
-        """Free the engine."""
-        await self.engine.aclose()
+        """Free the engines."""
+        for engine in self.ranker.engines:
+            await engine.aclose()
 
     def close(self) -> None:
-        """Free the engine and the loop that `rank` started."""
+        """Free the engines and the loop that `rank` started."""
         if self._portal is not None:
             self._portal.call(self.aclose)
             self._portal_context.__exit__(None, None, None)
@@ -165,67 +187,6 @@ class Reranker:
         await self.aclose()
 
 
-class _Session:
-    """One call: it puts windows to the judge and records what came of each."""
-
-    def __init__(self, judge: Judge, query: str, candidates: tuple[Candidate, ...], movable: list[int]) -> None:
-        self.judge = judge
-        self.query = query
-        self.candidates = candidates
-        self.movable = movable
-        self.windows: list[Window] = []
-
-    async def stage(self, name: str, items: Sequence[int]) -> tuple[int, ...]:
-        """Items in the order of another ranker, whose windows are recorded here too."""
-        raise NotImplementedError(name)
-
-    async def __call__(self, items: Sequence[int]) -> Verdict:
-        """The judge's verdict on a window of items, or an unchanged one; recorded either way."""
-        shown = tuple(self.movable[item] for item in items)
-        started = time.monotonic()
-        try:
-            verdict = await self.judge.judge(self.query, [self.candidates[index] for index in shown])
-        except (EngineError, InputError) as error:
-            verdict = Verdict.unchanged(len(shown), Outcome.ENGINE_ERROR, str(error))
-        except asyncio.CancelledError:
-            verdict = Verdict.unchanged(len(shown), Outcome.DEADLINE, "time was up")
-            self._record(shown, verdict, started)
-            raise
-        if sorted(verdict.order) != list(range(len(shown))):
-            verdict = Verdict.unchanged(len(shown), Outcome.MALFORMED, "the judge gave no permutation of its window")
-        self._record(shown, verdict, started)
-        return verdict
-
-    def give_up(self, outcome: Outcome, detail: str) -> None:
-        """Leave a record where there would be none."""
-        if not self.windows:
-            verdict = Verdict.unchanged(len(self.movable), outcome, detail)
-            self._record(tuple(self.movable), verdict, time.monotonic())
-
-    def _record(self, shown: tuple[int, ...], verdict: Verdict, started: float) -> None:
-        self.windows.append(
-            Window(
-                shown=shown,
-                order=tuple(shown[place] for place in verdict.order),
-                outcome=verdict.outcome,
-                detail=verdict.detail,
-                reasoning=verdict.reasoning,
-                reply=verdict.reply,
-                scores=verdict.scores,
-                prompt_tokens=verdict.prompt_tokens,
-                generated_tokens=verdict.generated_tokens,
-                seconds=time.monotonic() - started,
-            )
-        )
-
-
-def load_engine(profile: Profile) -> Engine:
-    """The profile's own engine, not started yet."""
-    engine_class, options = _part("engines", "engine", profile.engine, profile.name)
-    engine: Engine = engine_class(options)
-    return engine
-
-
 def candidate(document: Document, place: int) -> Candidate:
     """A document as a candidate; one without an id is called by its place.
 
@@ -242,37 +203,13 @@ def candidate(document: Document, place: int) -> Candidate:
     raise InputError(f"document {place} must be a text or a mapping with 'text', not {type(document).__name__}")
 
 
-def _part(axis: plugins.Axis, key: str, values: Mapping[str, Any], profile: str) -> tuple[Any, Any]:
-    """The class of one axis' member, and its checked options."""
-    where = f"profile {profile}, {key}"
-    found = plugins.find(axis, values["name"], where=where)
-    options = {name: value for name, value in values.items() if name != "name"}
-    return found, checked(found.options_model, options, where=f"{where} {values['name']}")
-
-
-def _ranking(
-    query: str, candidates: tuple[Candidate, ...], movable: list[int], standing: Standing, trace: Trace
-) -> Ranking:
-    """The movable candidates in their new order at the places they had; all others where they were."""
-    order = list(range(len(candidates)))
-    result = standing.result()
-    for place, item in zip(movable, result, strict=True):
-        order[place] = movable[item]
-    judged = {movable[item]: score for item, score in standing.scores.items()}
-    return Ranking(query, candidates, tuple(order), _scores(order, judged), trace)
-
-
-def _scores(order: list[int], judged: Mapping[int, float]) -> tuple[float, ...]:
-    """One score a place, never increasing. One without a judge's score takes its upper neighbour's."""
-    size = len(order)
-    if not judged:
-        return tuple((size - place) / size for place in range(size))
-    level = max(judged.values())
-    scores = []
-    for index in order:
-        level = judged.get(index, level)
-        scores.append(level)
-    return tuple(scores)
+def _give_up(attempts: Sequence[Attempt], outcome: Outcome, detail: str) -> None:
+    """Leave a record where there would be none."""
+    for attempt in attempts:
+        session = attempt.session
+        if not session.windows:
+            verdict = Verdict.unchanged(len(session.movable), outcome, detail)
+            session.record(tuple(session.movable), verdict, time.monotonic())
 
 
 def _why(trace: Trace) -> str:

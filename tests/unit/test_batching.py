@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from es_reasonrank.batch.pool import run_all
+from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.engines.batching import Batcher
 from es_reasonrank.engines.once import Once
 from es_reasonrank.errors import EngineError, ReasonRankError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 from es_reasonrank import Candidate, Outcome, Reranker, Status
 from es_reasonrank.engines.base import Completion, Finish, Request
 from es_reasonrank.errors import EngineError, InputError, SettingsError
+from es_reasonrank.rerank.judges.listwise import ListwiseJudge, ListwiseOptions
+from es_reasonrank.rerank.retries import RetryingJudge
+from es_reasonrank.types import Verdict
 from tests.unit.fakes import Reply, ScriptedEngine, listwise, reverse, scripted
 
 DOCUMENTS = ["alpha", "beta", "gamma", "delta"]
@@ -178,14 +182,13 @@ async def test_a_query_that_leaves_no_room_is_said() -> None:
 
 
 async def test_a_judge_that_gives_no_permutation_changes_nothing() -> None:
-    from es_reasonrank.types import Verdict
-
-    class Wrong:
-        async def judge(self, query: str, passages: object) -> Verdict:
+    class Wrong(ListwiseJudge):
+        async def judge(self, query: str, passages: Sequence[Candidate]) -> Verdict:
             return Verdict((0, 0, 1), Outcome.OK)
 
     reranker = scripted(reverse)
-    reranker.judge = Wrong()  # type: ignore[assignment]
+    wrong = Wrong(ListwiseOptions(), ScriptedEngine(reverse))
+    reranker.ranker.asking = RetryingJudge(wrong, {}, lambda temperature: wrong)
     ranking = await reranker.arank("why", DOCUMENTS)
     assert ranking.order == (0, 1, 2, 3)
     assert ranking.trace.outcomes == {Outcome.MALFORMED: 1}

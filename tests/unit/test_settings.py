@@ -107,7 +107,7 @@ def test_a_profile_holds_the_template_that_it_names_by_a_file_beside_it(tmp_path
     )
     profile = load_profile(tmp_path / "mine.yaml")
     assert profile.public()["judge"]["template"]["prefix"] == "{query}"
-    assert Reranker.load(profile).judge.prompter.template.prefix == "{query}"  # type: ignore[attr-defined]
+    assert Reranker.load(profile).ranker.judge.prompter.template.prefix == "{query}"  # type: ignore[attr-defined]
     (tmp_path / "ours.yaml").write_text("method: singleturn_listwise\nbody: '[{rank}]'\n")
     with pytest.raises(SettingsError, match=r"template .*ours\.yaml.*must hold"):
         load_profile(tmp_path / "mine.yaml")

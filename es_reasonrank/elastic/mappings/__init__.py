@@ -34,6 +34,8 @@ class Kind(StrEnum):
     """One document a query and run: the order, what happened to its windows, time and tokens."""
     JUDGMENTS = "judgments"
     """One document a query and document: a grade, and who gave it (human, click or model)."""
+    CACHE = "cache"
+    """One document a window that was judged, found by a key of all that was asked."""
 
 
 def component_templates() -> dict[str, dict[str, Any]]:

@@ -17,6 +17,8 @@ class Judge(Protocol):
     """Answers one window at a time; any number of windows may be asked at once."""
 
     options_model: ClassVar[type[Checked]]
+    options: Any
+    """The checked options: part of what a remembered verdict is found by."""
 
     @property
     def needs(self) -> frozenset[Capability]:
