@@ -44,6 +44,14 @@ class EngineSettings(Checked):
     tokenizer: str | None = Field(None, description="Tokenizer's name or path, where the server cannot tokenize.")
 
 
+class CacheSettings(Checked):
+    """Where verdicts are remembered, and for how long."""
+
+    index: str | None = Field(None, description="Index that remembers verdicts; without it, none is remembered.")
+    size: int = Field(1_000_000, ge=1, description="Verdicts that are kept, about; the oldest go first.")
+    ttl: float = Field(30 * 86_400.0, gt=0, description="Seconds that a verdict is kept.")
+
+
 class Settings(Checked):
     """Everything that can be set outside a profile."""
 
@@ -52,6 +60,7 @@ class Settings(Checked):
     fields: tuple[str, ...] = Field((), description="Fields that hold a hit's text; without them, title and body.")
     elastic: ElasticSettings = ElasticSettings()
     engine: EngineSettings = EngineSettings()
+    cache: CacheSettings = CacheSettings()
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,11 @@ class Trace:
         return Counter(window.outcome for window in self.windows)
 
     @property
+    def cached(self) -> int:
+        """How many windows were remembered."""
+        return sum(window.cached for window in self.windows)
+
+    @property
     def prompt_tokens(self) -> int:
         """Prompt tokens of all windows."""
         return sum(window.prompt_tokens for window in self.windows)

@@ -34,6 +34,10 @@ class Counted(Protocol):
         """Windows by outcome."""
 
     @property
+    def cached(self) -> int:
+        """Windows that were remembered."""
+
+    @property
     def prompt_tokens(self) -> int:
         """Prompt tokens of all windows."""
 
@@ -52,6 +56,8 @@ class Totals:
     load_seconds: float = 0.0
     """The model's loading, which is not part of `seconds`."""
     seconds: float = 0.0
+    cached: int = 0
+    """Windows that were remembered."""
     prompt_tokens: int = 0
     generated_tokens: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -65,6 +71,7 @@ class Totals:
         """Count one query."""
         self.done += not earlier
         self.earlier += earlier
+        self.cached += ranked.cached
         self.prompt_tokens += ranked.prompt_tokens
         self.generated_tokens += ranked.generated_tokens
         self.outcomes.update({str(outcome): count for outcome, count in ranked.outcomes.items()})
@@ -75,6 +82,7 @@ class Totals:
             "done": self.done,
             "done_earlier": self.earlier,
             "outcomes": dict(sorted(self.outcomes.items())),
+            "remembered": self.cached,
             "prompt_tokens": self.prompt_tokens,
             "generated_tokens": self.generated_tokens,
             "load_seconds": round(self.load_seconds, 2),

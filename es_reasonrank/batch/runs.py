@@ -8,9 +8,9 @@ from typing import Any
 
 from es_reasonrank.batch.journal import Journal
 from es_reasonrank.batch.outcomes import final
-from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.errors import DataError, ReasonRankError
 from es_reasonrank.evaluation.runs import Run, Scored, Text
+from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.rerank.reranker import Reranker
 from es_reasonrank.types import Candidate, Ranking
 
@@ -35,6 +35,7 @@ class Reranked:
     prompt_tokens: int
     generated_tokens: int
     seconds: float
+    cached: int = 0
 
     @classmethod
     def of(cls, name: str, ranking: Ranking) -> Reranked:
@@ -48,6 +49,7 @@ class Reranked:
             prompt_tokens=trace.prompt_tokens,
             generated_tokens=trace.generated_tokens,
             seconds=trace.seconds,
+            cached=trace.cached,
         )
 
     @classmethod

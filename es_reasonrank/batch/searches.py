@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from es_reasonrank.batch.outcomes import final
-from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.elastic.mappings import Kind, create_index
 from es_reasonrank.elastic.search import Plan, Searched, search
 from es_reasonrank.elastic.writeback import result_document, write_results, written
 from es_reasonrank.errors import ReasonRankError
+from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.rerank.reranker import Reranker
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ COMMANDS = {
     "batch": ("batch", "Rerank many queries and write the results to an index."),
     "index": ("index", "Load documents into an index."),
     "evaluate": ("evaluate", "Measure runs against judgments."),
+    "sensitivity": ("sensitivity", "Measure how much the incoming order changes a ranking."),
     "profiles": ("profiles", "The rankers that can be used."),
     "elastic": ("elastic", "The embedded Elasticsearch server: a real one, for trying and testing."),
     "doctor": ("doctor", "Ask every part whether it works."),

@@ -15,6 +15,7 @@ from es_reasonrank.cli import output
 from es_reasonrank.cli.loading import load
 from es_reasonrank.cli.options import as_json, at_once, record_option, search_options
 from es_reasonrank.cli.report import settled
+from es_reasonrank.elastic.cache import cache_of
 from es_reasonrank.elastic.client import connected
 from es_reasonrank.elastic.search import plan
 from es_reasonrank.errors import ReasonRankError
@@ -64,7 +65,10 @@ def command(
     totals, failed = Totals(), dict[str, ReasonRankError]()
 
     async def work() -> None:
-        async with connected(settings.elastic) as client, Reranker.load(profile, record=record) as reranker:
+        async with (
+            connected(settings.elastic) as client,
+            Reranker.load(profile, record=record, cache=cache_of(client, settings.cache)) as reranker,
+        ):
             job = Job(run, index, results_index, await plan(client, index, chosen))
             missing = await open_job(client, job, todo)
             totals.earlier = len(todo) - len(missing)

@@ -36,6 +36,10 @@ _RANKER: tuple[Decorator, ...] = (
     click.option("--engine", "engine__name", metavar="NAME", help="Engine instead of the profile's: vllm, openai..."),
     click.option("--base-url", "engine__base_url", metavar="URL", help="OpenAI-compatible server that runs the model."),
 )
+_CACHE = click.option("--cache-index", "cache__index", metavar="NAME", help="Index that remembers verdicts on windows.")
+_SHUFFLE = click.option(
+    "--shuffle-seed", type=int, metavar="N", help="Shuffle the candidates first, to measure what their order changes."
+)
 _SET = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change the profile: strategy.window=10."
 )
@@ -63,23 +67,24 @@ def ranker_options(command: Command) -> Command:
     """Options to choose a ranker; the command gets `settings` and `profile`."""
 
     @functools.wraps(command)
-    def with_profile(*, settings: Any, assignments: Sequence[str], **arguments: Any) -> Any:
-        profile = load_profile(settings.profile).served_by(settings.engine).assigned(assignments)
+    def with_profile(*, settings: Any, assignments: Sequence[str], shuffle_seed: int | None, **arguments: Any) -> Any:
+        changes = [*assignments, *([] if shuffle_seed is None else [f"orders.shuffle_seed={shuffle_seed}"])]
+        profile = load_profile(settings.profile).served_by(settings.engine).assigned(changes)
         if settings.depth is not None:
             profile = profile.model_copy(update={"depth": settings.depth})
         return command(settings=settings, profile=profile, **arguments)
 
-    return _taking(_RANKER, _SET(with_profile))
+    return _taking(_RANKER, _SHUFFLE(_SET(with_profile)))
 
 
 def search_options(command: Command) -> Command:
-    """Options to reach Elasticsearch and to choose a ranker; the command gets `settings` and `profile`."""
+    """Options to reach Elasticsearch, to choose a ranker and to remember; the command gets `settings` and `profile`."""
 
     @functools.wraps(command)
     def only_profile(*, settings: Any, profile: Profile, **arguments: Any) -> Any:
         return command(settings=settings, profile=profile, **arguments)
 
-    return _decorated(_ELASTIC, ranker_options(only_profile))
+    return _decorated((*_ELASTIC, _CACHE), ranker_options(only_profile))
 
 
 def _taking(options: Sequence[Decorator], command: Command) -> Command:

@@ -92,6 +92,7 @@ def trace_json(trace: Trace, explain: bool) -> dict[str, Any]:
         "model": trace.model,
         "seconds": round(trace.seconds, 4),
         "windows": len(trace.windows),
+        "cached": trace.cached,
         "outcomes": {str(outcome): count for outcome, count in sorted(trace.outcomes.items())},
         "prompt_tokens": trace.prompt_tokens,
         "generated_tokens": trace.generated_tokens,
@@ -101,7 +102,8 @@ def trace_json(trace: Trace, explain: bool) -> dict[str, Any]:
 
 def _status(trace: Trace) -> str:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(trace.outcomes.items()))
-    return f"{trace.status} ({len(trace.windows)} windows: {counts})" if counts else "nothing to rank"
+    remembered = f", {trace.cached} remembered" if trace.cached else ""
+    return f"{trace.status} ({len(trace.windows)} windows: {counts}{remembered})" if counts else "nothing to rank"
 
 
 def _print_window(number: int, ranking: Ranking) -> None:

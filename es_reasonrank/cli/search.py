@@ -16,6 +16,7 @@ from es_reasonrank.cli import output
 from es_reasonrank.cli.loading import load
 from es_reasonrank.cli.options import as_json, search_options
 from es_reasonrank.cli.report import exit_code, move, print_trace, trace_json
+from es_reasonrank.elastic.cache import cache_of
 from es_reasonrank.elastic.client import connected
 from es_reasonrank.elastic.passages import TextSource
 from es_reasonrank.elastic.response import reordered
@@ -73,7 +74,10 @@ def command(
     body = _read_body(body_file) if body_file else None
 
     async def run() -> tuple[Searched, float]:
-        async with connected(settings.elastic) as client, Reranker.load(profile) as reranker:
+        async with (
+            connected(settings.elastic) as client,
+            Reranker.load(profile, cache=cache_of(client, settings.cache)) as reranker,
+        ):
             planned = await plan(client, index, chosen, source)
             started = time.monotonic()
             # Without a model, the base order is shown with its status.

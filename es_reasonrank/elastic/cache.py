@@ -9,6 +9,7 @@ from es_reasonrank.elastic.failures import mapped
 from es_reasonrank.elastic.mappings import Kind, create_index
 from es_reasonrank.errors import ReasonRankError
 from es_reasonrank.rerank.cache import packed, unpacked
+from es_reasonrank.settings import CacheSettings
 from es_reasonrank.types import Verdict
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ class ElasticCache:
         ttl: seconds that one is kept.
     """
 
-    def __init__(
-        self, client: AsyncElasticsearch, index: str, *, size: int = 1_000_000, ttl: float = 30 * 86_400.0
-    ) -> None:
+    def __init__(self, client: AsyncElasticsearch, index: str, *, size: int, ttl: float) -> None:
         self._client = client
         self._index = index
         self._size = size
@@ -112,3 +111,8 @@ class ElasticCache:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def cache_of(client: AsyncElasticsearch, settings: CacheSettings) -> ElasticCache | None:
+    """The cache that the settings name, if any."""
+    return ElasticCache(client, settings.index, size=settings.size, ttl=settings.ttl) if settings.index else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from itertools import islice
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 async def run_all(
     items: Iterable[Item], work: Callable[[Item], Awaitable[Result]], *, at_once: int
-) -> AsyncIterator[tuple[Item, Result | ReasonRankError]]:
+) -> AsyncGenerator[tuple[Item, Result | ReasonRankError]]:
     """Work on `items`, at most `at_once` of them at a time; yield each with its result, or with the error of ours.
 
     When the caller stops early, what is under way is cancelled. Any other error is a bug and ends the iteration.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -13,10 +14,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from es_reasonrank.engines.base import Engine
 from es_reasonrank.engines.replay import recorded
-from es_reasonrank.errors import EngineError, InputError
+from es_reasonrank.errors import EngineError, InputError, ReasonRankError
 from es_reasonrank.rerank.cache import Cache
 from es_reasonrank.rerank.loading import load_engine, load_ranker
 from es_reasonrank.rerank.orders import arrangements
+from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.rerank.profile import Profile, load_profile
 from es_reasonrank.rerank.session import Ranker, Session
 from es_reasonrank.rerank.settling import Attempt, settled
@@ -149,14 +151,66 @@ class Reranker:
         on_failure: OnFailure = "base_order",
     ) -> Ranking:
         """`arank` for callers without an event loop; the model lives in a loop of its own until `close`."""
-        if self._portal is None:
-            self._portal_context = start_blocking_portal("asyncio")
-            self._portal = self._portal_context.__enter__()
 
         async def call() -> Ranking:
             return await self.arank(query, documents, depth=depth, deadline=deadline, on_failure=on_failure)
 
-        return self._portal.call(call)
+        return self._loop().call(call)
+
+    async def arank_many(
+        self,
+        lists: Iterable[tuple[str, Sequence[Document]]],
+        *,
+        at_once: int = 16,
+        depth: int | None = None,
+        deadline: float | None = None,
+        on_failure: OnFailure = "base_order",
+    ) -> AsyncIterator[tuple[int, Ranking]]:
+        """Rank many lists side by side, and give each with its number, from 0, as soon as it is done.
+
+        Args:
+            lists: queries with their documents; read as room gets free, so that it may be a generator.
+            at_once: lists that are worked on at a time.
+            depth, deadline, on_failure: as in `arank`, for each list; a deadline begins when its list does.
+
+        Raises:
+            ReasonRankError: as `arank` raises it for a list; the others are stopped.
+        """
+
+        async def work(item: tuple[int, tuple[str, Sequence[Document]]]) -> Ranking:
+            _, (query, documents) = item
+            return await self.arank(query, documents, depth=depth, deadline=deadline, on_failure=on_failure)
+
+        async with aclosing(run_all(enumerate(lists), work, at_once=at_once)) as results:
+            async for (number, _), result in results:
+                if isinstance(result, ReasonRankError):
+                    raise result
+                yield number, result
+
+    def rank_many(
+        self,
+        lists: Iterable[tuple[str, Sequence[Document]]],
+        *,
+        at_once: int = 16,
+        depth: int | None = None,
+        deadline: float | None = None,
+        on_failure: OnFailure = "base_order",
+    ) -> Iterator[tuple[int, Ranking]]:
+        """`arank_many` for callers without an event loop."""
+        loop = self._loop()
+        results = self.arank_many(lists, at_once=at_once, depth=depth, deadline=deadline, on_failure=on_failure)
+
+        async def after() -> tuple[int, Ranking] | None:
+            return await anext(results, None)
+
+        while (found := loop.call(after)) is not None:
+            yield found
+
+    def _loop(self) -> BlockingPortal:
+        if self._portal is None:
+            self._portal_context = start_blocking_portal("asyncio")
+            self._portal = self._portal_context.__enter__()
+        return self._portal
 
     async def aclose(self) -> None:
         """Free the engines."""

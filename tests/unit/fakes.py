@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from es_reasonrank import Profile, Reranker
@@ -11,7 +11,7 @@ from es_reasonrank.engines.base import TEXTUAL, Completion, Finish, NextToken, R
 from es_reasonrank.rerank.profile import profile_from
 from es_reasonrank.validation import Checked
 
-Reply = Completion | str | Exception | None
+Reply = Completion | str | Exception | None | Awaitable[str]
 
 
 class ScriptedEngine:
@@ -57,6 +57,8 @@ class ScriptedEngine:
         reply = self.script(request)
         if reply is None:
             await asyncio.Event().wait()
+        if isinstance(reply, Awaitable):
+            reply = await reply
         if isinstance(reply, Exception):
             raise reply
         return reply if isinstance(reply, Completion) else Completion(str(reply), Finish.STOP, generated_tokens=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from es_reasonrank import Candidate, Outcome, Reranker, Status
@@ -224,3 +224,58 @@ async def test_always_a_permutation(documents: list[str], reply: str) -> None:
     assert sorted(ranking.order) == list(range(len(documents)))
     assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
     assert len(ranking.scores) == len(documents)
+
+
+LISTS = [("why", DOCUMENTS[:size]) for size in (4, 1, 3, 2)]
+
+
+async def test_many_lists_side_by_side() -> None:
+    """A list that hangs holds back nothing but itself; each comes with its number."""
+    reranker = scripted(lambda request: None if "slow" in request.messages[-1]["content"] else reverse(request))
+    found: dict[int, tuple[int, ...]] = {}
+    async for number, ranking in reranker.arank_many([("slow", DOCUMENTS), *LISTS], deadline=0.5, at_once=2):
+        found[number] = ranking.order
+    assert list(found)[-1] == 0
+    assert found == {0: (0, 1, 2, 3), 1: (3, 2, 1, 0), 2: (0,), 3: (2, 1, 0), 4: (1, 0)}
+
+
+async def test_many_lists_are_read_as_there_is_room() -> None:
+    read = 0
+
+    def lists() -> Iterator[tuple[str, list[str]]]:
+        nonlocal read
+        for query, documents in LISTS:
+            read += 1
+            yield query, documents
+
+    results = scripted(reverse).arank_many(lists(), at_once=1)
+    await anext(results)
+    assert read <= 2
+    await results.aclose()
+
+
+def test_many_lists_without_an_event_loop() -> None:
+    with scripted(reverse) as reranker:
+        assert sorted(number for number, _ in reranker.rank_many(LISTS)) == [0, 1, 2, 3]
+        with pytest.raises(InputError, match="the query is empty"):
+            list(reranker.rank_many([("why", DOCUMENTS), ("", DOCUMENTS)]))
+
+
+@settings(max_examples=25)
+@given(milliseconds=st.integers(1, 120))
+async def test_at_any_deadline_the_ranking_is_whole_and_in_time(milliseconds: int) -> None:
+    """Twelve windows of 10 ms each: never later than 50 ms after the deadline, and better with more time."""
+
+    async def slowly(request: Request) -> str:
+        await asyncio.sleep(0.01)
+        return reverse(request)
+
+    documents = [f"text {number}" for number in range(26)]
+    started = time.monotonic()
+    ranking = await scripted(slowly).arank("why", documents, deadline=milliseconds / 1000)
+    assert time.monotonic() - started < milliseconds / 1000 + 0.05
+    assert sorted(ranking.order) == list(range(26))
+    done = sum(window.outcome.ranks for window in ranking.trace.windows)
+    assert ranking.trace.status is (Status.OK if done == 12 else Status.PARTIAL if done else Status.FAILED)
+    moved = sum(place != index for place, index in enumerate(ranking.order))
+    assert moved >= 2 * done
