@@ -9,9 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from pydantic import BaseModel
 
 from es_reasonrank import plugins
 from es_reasonrank.cli import root
+from es_reasonrank.engines.base import Sampling
+from es_reasonrank.rerank.fusion import Fusion
+from es_reasonrank.rerank.orders import Orders
+from es_reasonrank.rerank.profile import Profile, load_profile, profile_names
+from es_reasonrank.rerank.retries import Retry
 from es_reasonrank.settings import leaves, variable
 from trainer.cli import root as trainer
 
@@ -34,6 +40,8 @@ def page() -> str:
         HEAD,
         "## Settings\n",
         *settings(),
+        "## Profiles\n",
+        *profiles(),
         "## Axes\n",
         *axes(),
         "## es-reasonrank\n",
@@ -52,19 +60,41 @@ def settings() -> Iterator[str]:
     yield ""
 
 
+def profiles() -> Iterator[str]:
+    """The keys of a profile, and the profiles that come with the package."""
+    yield "A profile is a YAML file with these keys; `--set fusion.method=rrf` changes one for a command.\n"
+    yield from options(Profile)
+    for key, model in (("retry.OUTCOME", Retry), ("orders", Orders), ("fusion", Fusion)):
+        yield f"#### {key}\n"
+        yield from options(model)
+    yield "| profile | strategy | judge | what it is |\n|---|---|---|---|"
+    for name in profile_names():
+        profile = load_profile(name)
+        yield f"| `{name}` | {profile.strategy['name']} | {profile.judge['name']} | {profile.summary} |"
+    yield ""
+
+
+def options(model: type[BaseModel]) -> Iterator[str]:
+    """A model's options as a table."""
+    if model.model_fields:
+        yield "| option | default | meaning |\n|---|---|---|"
+    for option, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        known = "as below" if isinstance(default, BaseModel) else f"`{default!r}`"
+        shown = "needed" if field.is_required() else known
+        yield f"| {option} | {shown} | {field.description or ''} |"
+    yield ""
+
+
 def axes() -> Iterator[str]:
     """The members of each axis with their options, as a profile writes them."""
+    yield "#### sampling, of judges whose model draws tokens\n"
+    yield from options(Sampling)
     for axis in ("strategies", "judges", "engines"):
         for name in plugins.names(axis):
             found = plugins.find(axis, name, where="the reference")
             yield f"### {axis}: {name}\n\n{(found.__doc__ or '').splitlines()[0]}\n"
-            fields = found.options_model.model_fields
-            if fields:
-                yield "| option | default | meaning |\n|---|---|---|"
-            for option, field in fields.items():
-                default = "needed" if field.is_required() else f"`{field.get_default()!r}`"
-                yield f"| {option} | {default} | {field.description} |"
-            yield ""
+            yield from options(found.options_model)
 
 
 def commands(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkable
 
+from pydantic import Field
+
 from es_reasonrank.validation import Checked
 
 
@@ -24,12 +26,11 @@ class Message(TypedDict):
 class Sampling(Checked):
     """How tokens are drawn. The default is greedy."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    """0 means no limit."""
-    min_p: float = 0.0
-    seed: int | None = None
+    temperature: float = Field(0.0, ge=0, description="0 takes the likeliest token.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Likeliest tokens that together have this probability.")
+    top_k: int = Field(0, ge=0, description="So many of the likeliest tokens; 0 means no limit.")
+    min_p: float = Field(0.0, ge=0, le=1, description="Least probability, as a share of the likeliest token's.")
+    seed: int | None = Field(None, description="Makes drawing repeatable.")
 
 
 class Finish(StrEnum):

@@ -27,14 +27,14 @@ _PARTS = (*_AXES, "retry", "orders", "fusion")
 class Profile(Checked):
     """One ranker. The three axes each hold a `name` and that member's own options."""
 
-    name: str
+    name: str = Field(description="What traces and files call it.")
     summary: str = Field("", description="What it is, in a sentence.")
     source: str = Field("", description="The paper it comes from.")
     needs: str = Field("", description="What a model or a machine must offer.")
     depth: int = Field(100, ge=0, description="Candidates that are reranked; those behind keep their order.")
-    strategy: dict[str, Any]
-    judge: dict[str, Any]
-    engine: dict[str, Any]
+    strategy: dict[str, Any] = Field(description="How the list is cut into windows: its name and its options.")
+    judge: dict[str, Any] = Field(description="What is asked about a window: its name and its options.")
+    engine: dict[str, Any] = Field(description="Who generates the tokens: its name and its options.")
     retry: dict[Outcome, Retry] = Field({}, description="Outcomes after which a window is asked again, and how.")
     orders: Orders = Field(Orders(), description="Incoming orders: shuffled, or several.")
     fusion: Fusion = Field(Fusion(), description="How the first stage's order is joined in at the end.")
