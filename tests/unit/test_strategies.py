@@ -16,19 +16,7 @@ from es_reasonrank.rerank.strategies.pointwise import PointwiseOptions, Pointwis
 from es_reasonrank.rerank.strategies.sliding import SlidingOptions, SlidingStrategy, windows
 from es_reasonrank.types import Outcome, Verdict
 from es_reasonrank.validation import checked
-
-
-class Perfect:
-    """Knows every item's grade."""
-
-    def __init__(self, grades: Sequence[float]) -> None:
-        self.grades = grades
-        self.asked: list[tuple[int, ...]] = []
-
-    async def ask(self, items: Sequence[int]) -> Verdict:
-        self.asked.append(tuple(items))
-        order = sorted(range(len(items)), key=lambda place: -self.grades[items[place]])
-        return Verdict(tuple(order), Outcome.OK, scores=tuple(self.grades[item] for item in items))
+from tests.unit.strategy_judges import Perfect
 
 
 def sliding(window: int = 20, stride: int = 10, passes: int = 1) -> SlidingStrategy:
@@ -73,7 +61,7 @@ async def test_sliding_with_a_perfect_judge_brings_up_the_best(
     """One pass brings the overlap's worth of the best to the head, in order."""
     stride = data.draw(st.integers(1, window - 1))
     standing, judge = Standing(len(grades)), Perfect(grades)
-    await sliding(window, stride).rank(standing, judge.ask)
+    await sliding(window, stride).rank(standing, judge)
     head = window - stride
     assert [grades[item] for item in standing.result()[:head]] == sorted(grades, reverse=True)[:head]
     assert sorted(standing.result()) == list(range(len(grades)))
@@ -81,13 +69,13 @@ async def test_sliding_with_a_perfect_judge_brings_up_the_best(
 
 async def test_sliding_asks_as_often_as_published() -> None:
     judge = Perfect(range(100))
-    await sliding().rank(Standing(100), judge.ask)
+    await sliding().rank(Standing(100), judge)
     assert len(judge.asked) == 9
     judge = Perfect(range(100))
-    await sliding(10, 5).rank(Standing(100), judge.ask)
+    await sliding(10, 5).rank(Standing(100), judge)
     assert len(judge.asked) == 19
     judge = Perfect(range(100))
-    await sliding(passes=3).rank(Standing(100), judge.ask)
+    await sliding(passes=3).rank(Standing(100), judge)
     assert len(judge.asked) == 27
 
 
@@ -97,10 +85,10 @@ def test_numbers_that_make_no_window(values: dict[str, int]) -> None:
         checked(SlidingOptions, values, where="strategy sliding")
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=40))
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=40))
 async def test_pointwise_sorts_by_score_and_keeps_equals_in_order(grades: list[int]) -> None:
     standing, judge = Standing(len(grades)), Perfect(grades)
-    await PointwiseStrategy(PointwiseOptions()).rank(standing, judge.ask)
+    await PointwiseStrategy(PointwiseOptions()).rank(standing, judge)
     assert standing.result() == tuple(sorted(range(len(grades)), key=lambda item: -grades[item]))
     assert sorted(judge.asked) == [(item,) for item in range(len(grades))]
 
@@ -110,25 +98,25 @@ async def test_pointwise_asks_all_at_once() -> None:
     arrived = asyncio.Event()
     waiting = 0
 
-    async def ask(items: Sequence[int]) -> Verdict:
-        nonlocal waiting
-        waiting += 1
-        if waiting == 30:
-            arrived.set()
-        await asyncio.wait_for(arrived.wait(), timeout=5)
-        return Verdict((0,), Outcome.OK, scores=(float(items[0]),))
+    class Barrier(Perfect):
+        async def __call__(self, items: Sequence[int]) -> Verdict:
+            nonlocal waiting
+            waiting += 1
+            if waiting == 30:
+                arrived.set()
+            await asyncio.wait_for(arrived.wait(), timeout=5)
+            return await super().__call__(items)
 
     standing = Standing(30)
-    await PointwiseStrategy(PointwiseOptions()).rank(standing, ask)
+    await PointwiseStrategy(PointwiseOptions()).rank(standing, Barrier(range(30)))
     assert standing.result() == tuple(range(29, -1, -1))
 
 
 async def test_pointwise_puts_what_has_no_score_behind() -> None:
-    async def ask(items: Sequence[int]) -> Verdict:
-        if items[0] == 0:
-            return Verdict.unchanged(1, Outcome.ENGINE_ERROR, "gone")
-        return Verdict((0,), Outcome.OK, scores=(float(items[0]),))
+    class Gone(Perfect):
+        def verdict(self, items: Sequence[int]) -> Verdict:
+            return Verdict.unchanged(1, Outcome.ENGINE_ERROR, "gone") if items[0] == 0 else super().verdict(items)
 
     standing = Standing(4)
-    await PointwiseStrategy(PointwiseOptions()).rank(standing, ask)
+    await PointwiseStrategy(PointwiseOptions()).rank(standing, Gone(range(4)))
     assert standing.result() == (3, 2, 1, 0)

@@ -20,7 +20,7 @@ class Ask(Protocol):
     """
 
     async def __call__(self, items: Sequence[int]) -> Verdict:
-        """Put one window, in the order to show, to the judge. Windows that are asked together are worked on together."""
+        """Put one window, in the order to show, to the judge; windows asked together are worked on together."""
 
     async def stage(self, name: str, items: Sequence[int]) -> tuple[int, ...]:
         """`items` as another ranker orders them: the profile that the strategy's option `name` holds."""

@@ -27,6 +27,8 @@ class PointwiseStrategy:
 
     async def rank(self, standing: Standing, ask: Ask) -> None:
         """Scores come in as they are ready; a passage without one stays behind those that have one."""
+        if len(standing.order) < 2:
+            return
 
         async def score(item: int) -> None:
             verdict = await ask((item,))

@@ -41,6 +41,8 @@ class SlidingStrategy:
         """(n - window) / stride + 1 calls a pass, rounded up; one where the list fits a window."""
         for _ in range(self.options.passes):
             for start, end in windows(len(standing.order), self.options.window, self.options.stride):
+                if end - start < 2:
+                    continue
                 shown = standing.order[start:end]
                 verdict = await ask(shown)
                 standing.order[start:end] = [shown[place] for place in verdict.order]
