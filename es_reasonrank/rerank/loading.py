@@ -43,6 +43,11 @@ def load_ranker(profile: Profile, engine: Engine, *, cache: Cache | None = None,
             f"{', '.join(sorted(missing))}, and engine {profile.engine['name']!r} has only "
             f"{', '.join(sorted(engine.capabilities))}"
         )
+    if strategy_class.needs_scores and not judge.gives_scores:
+        raise SettingsError(
+            f"profile {profile.name}: strategy {profile.strategy['name']!r} needs a judge that gives scores, and "
+            f"{profile.judge['name']!r} gives an order only"
+        )
     stages = {}
     for option in strategy_class.stages:
         below = load_profile(getattr(strategy_options, option))
@@ -72,4 +77,7 @@ def _part(axis: plugins.Axis, key: str, values: Mapping[str, Any], profile: str)
     where = f"profile {profile}, {key}"
     found = plugins.find(axis, values["name"], where=where)
     options = {name: value for name, value in values.items() if name != "name"}
+    model = found.options_model.model_fields.get("model")
+    if model is not None and model.is_required() and "model" not in options:
+        raise SettingsError(f"profile {profile} leaves the model to you; name one with --model (engine.model)")
     return found, checked(found.options_model, options, where=f"{where} {values['name']}")

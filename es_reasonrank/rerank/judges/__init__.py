@@ -27,6 +27,10 @@ class Judge(Protocol):
     def __init__(self, options: Any, engine: Any) -> None:
         """A judge with checked `options` over an engine that has what it needs."""
 
+    @property
+    def gives_scores(self) -> bool:
+        """Whether a verdict that ranks has a score for every passage."""
+
     async def judge(self, query: str, passages: Sequence[Candidate]) -> Verdict:
         """The verdict on one window.
 

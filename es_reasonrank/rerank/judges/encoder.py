@@ -29,6 +29,7 @@ class EncoderJudge:
 
     needs: ClassVar = frozenset({Capability.VECTORS})
     options_model: ClassVar = EncoderOptions
+    gives_scores: ClassVar = True
 
     def __init__(self, options: EncoderOptions, engine: VectorEngine) -> None:
         self.options = options

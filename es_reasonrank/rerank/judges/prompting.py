@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from es_reasonrank.engines.base import Request, Sampling, TextEngine
-from es_reasonrank.errors import InputError
+from es_reasonrank.errors import InputError, SettingsError
 from es_reasonrank.rerank.budget import fit
 from es_reasonrank.rerank.prompts.neutral import neutral
-from es_reasonrank.rerank.prompts.template import load_template
+from es_reasonrank.rerank.prompts.template import LISTWISE, Method, load_template
 from es_reasonrank.types import Candidate
 from es_reasonrank.validation import Checked
 
@@ -32,12 +32,33 @@ class PromptOptions(Checked):
 
 
 class Prompter:
-    """Makes the request of a window: texts made harmless, cut by the model's own tokens, fitted to its context."""
+    """Makes the request of a window: texts made harmless, cut by the model's own tokens, fitted to its context.
 
-    def __init__(self, options: PromptOptions, engine: TextEngine) -> None:
+    Args:
+        methods: the templates' methods that the judge can use.
+        words: what the judge puts into its template, by placeholder.
+
+    Raises:
+        SettingsError: the template is of another method, or wants a word that the judge does not have.
+    """
+
+    def __init__(
+        self,
+        options: PromptOptions,
+        engine: TextEngine,
+        methods: Sequence[Method] = LISTWISE,
+        words: Mapping[str, str] | None = None,
+    ) -> None:
         self.options = options
         self.engine = engine
+        self.words = words or {}
         self.template = load_template(options.template)
+        if self.template.method not in methods:
+            raise SettingsError(
+                f"judge.template: its method is {self.template.method!r}, and this judge takes {', '.join(methods)}"
+            )
+        if unknown := self.template.words - self.words.keys():
+            raise SettingsError(f"judge.template: this judge has no {{{min(unknown)}}} to put in")
 
     async def request(self, query: str, passages: Sequence[Candidate], *, reply_tokens: int) -> Request:
         """The request over a window, with room for a reply of `reply_tokens`.
@@ -57,7 +78,7 @@ class Prompter:
 
         def build(texts: Sequence[str]) -> Request:
             return Request(
-                messages=self.template.render(question, texts, names, scores),
+                messages=self.template.render(question, texts, names, scores, self.words),
                 max_tokens=reply_tokens,
                 sampling=options.sampling,
                 prefix=options.prefix,

@@ -1,26 +1,56 @@
 """Texts made harmless: nothing in a query, a title or a passage can be read as an identifier, a tag or a control token.
 
 Ordinary text comes out as it went in, but for white space: a passage is one line, so that no passage can open another.
+
+What a text holds is judged by its skeleton: without invisible characters and accents, with wide, small and styled
+characters in their plain form, as tokenizers normalize a text and as a model reads it. "［3\\u200b】" is an identifier.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import ftfy
 
 from es_reasonrank.text import whole
 
 # Tags of the reply, and control tokens in the forms that chat templates use. A tokenizer's own come on top.
+# Families: Llama 2, Gemma, Cohere, T5 and Nemotron, Qwen, StarCoder and Granite, Llama and Baichuan, Seed, ChatGLM.
+_NAMES = (
+    r"s|bos|eos|pad|unk|eot|sop|eop|eod|(?:bos|eos|pad|unk|mask|cls|sep|eop)_token"
+    r"|(?:start|end)_of_\w+|image(?:_soft_token)?|extra_id_\d+|unused\d+"
+    r"|tool_calls?|tool_response|fim_\w+|repo_?name|file_sep|gh_stars|issue_\w+|jupyter_\w+|empty_output"
+    r"|reserved_\w+|special_\d+|seed:\w+|eoh|eoa"
+)
+# Mistral, ChatGLM, Kimi. Most are words that ordinary text has in brackets too, so only their own case counts.
+_BRACKETED = (
+    r"INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|CALL_ID|ARGS|SYSTEM_PROMPT|THINK|MODEL_SETTINGS"
+    r"|IMG(?:_BREAK|_END)?|(?:BEGIN_)?AUDIO|TRANSCRIBE|PREFIX|MIDDLE|SUFFIX|CONTROL_\d+|[BE]OS|EOT"
+)
 _TAG = re.compile(
-    r"<(?=/?(?:think|answer|s|bos|eos|pad|unk|start_of_turn|end_of_turn)\s*>|[|｜]|<\s*/?SYS>>)|\[(?=/?INST\])",
+    r"<(?=[|]|/?(?:think(?:ing)?|thought|reasoning|answer)\b"
+    rf"|/?(?:{_NAMES})\s?/?>|<\s?/?SYS>>)"
+    rf"|\[(?=[|]\w+[|]\]|/?INST\]|[gs]MASK\]|(?-i:/?(?:{_BRACKETED})\]))"
+    r"|◁(?=/?think▷)|(?<![\w<])(?<!<\s)/(?=(?:no_)?think\b)",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"[\[［]\s*(\d+)\s*[\]］]")
-_LETTER = re.compile(r"[\[［]\s*([A-Za-z])\s*[\]］]")
-# Control characters, and the invisible "tag" copies of ASCII that can smuggle an instruction past a human reader.
+_NUMBER = re.compile(r"\[\s*\d+\s*\]")
+_NUMBER_OR_LETTER = re.compile(r"\[\s*(?:\d+|[A-Za-z])\s*\]")
+# Control characters, and what can smuggle an instruction past a human reader: the invisible "tag" copies of ASCII, and
+# runs of variation selectors, of which a character has one.
 _UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\U000e0000-\U000e007f]")
+_SELECTORS = re.compile("(?<=[\ufe00-\ufe0f\U000e0100-\U000e01ef])[\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
+_LIKE = {
+    **dict.fromkeys("【〔〖〘〚⟦⟬⁅❲⦋⦗", "["),
+    **dict.fromkeys("】〕〗〙〛⟧⟭⁆❳⦌⦘", "]"),
+    **dict.fromkeys("‹⟨〈❬❮❰˂", "<"),
+    **dict.fromkeys("›⟩〉❭❯❱˃", ">"),
+    **dict.fromkeys("∣│ǀ❘", "|"),
+    **dict.fromkeys("\u115f\u1160\ufffd", ""),
+}
 
 
 def neutral(text: str, *, control_tokens: Iterable[str] = (), letters: bool = False, repair: bool = False) -> str:
@@ -36,12 +66,51 @@ def neutral(text: str, *, control_tokens: Iterable[str] = (), letters: bool = Fa
     """
     if repair:
         text = ftfy.fix_text(text)
-    text = " ".join(_UNSEEN.sub("", whole(text)).split())
-    text = _NUMBER.sub(r"(\1)", text)
-    if letters:
-        text = _LETTER.sub(r"(\1)", text)
-    text = _TAG.sub(lambda match: match.group() + " ", text)
-    for token in control_tokens:
-        if len(token) > 1 and token in text:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
+    text = " ".join(_SELECTORS.sub("", _UNSEEN.sub("", whole(text))).split())
+    text = _in_parentheses(text, _NUMBER_OR_LETTER if letters else _NUMBER)
+    return _broken(text, _token_pattern(frozenset(control_tokens)))
+
+
+def _in_parentheses(text: str, pattern: re.Pattern[str]) -> str:
+    """`text` with parentheses for the brackets of what `pattern` finds in its skeleton."""
+    skeleton, places = _skeleton(text)
+    pieces, done = [], 0
+    for match in pattern.finditer(skeleton):
+        start, end = places[match.start()], places[match.end() - 1]
+        pieces += [text[done:start], "(", text[start + 1 : end].strip(), ")"]
+        done = end + 1
+    return "".join((*pieces, text[done:]))
+
+
+def _broken(text: str, tokens: re.Pattern[str] | None) -> str:
+    """`text` with a space behind the first character of each tag and control token of its skeleton."""
+    skeleton, places = _skeleton(text)
+    patterns = [_TAG] if tokens is None else [_TAG, tokens]
+    cuts = sorted({places[match.start()] + 1 for pattern in patterns for match in pattern.finditer(skeleton)})
+    return " ".join(text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True))
+
+
+@lru_cache(maxsize=16)
+def _token_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
+    """What finds the beginning of every control token, those that overlap included."""
+    skeletons = sorted({skeleton for token in tokens if len(skeleton := _skeleton(token)[0]) > 1})
+    if not skeletons:
+        return None
+    return re.compile(f"(?={'|'.join(map(re.escape, skeletons))})", re.IGNORECASE)
+
+
+def _skeleton(text: str) -> tuple[str, Sequence[int]]:
+    """The skeleton of `text`, and the place in `text` that each of its characters comes from."""
+    if text.isascii():
+        return text, range(len(text))
+    parts = [_plain(char) for char in text]
+    return "".join(parts), [place for place, part in enumerate(parts) for _ in part]
+
+
+@lru_cache(maxsize=1 << 14)
+def _plain(char: str) -> str:
+    """A character's plain form: nothing for an invisible one or an accent, 0 for a number that is no decimal digit."""
+    if char.isnumeric() and not char.isdecimal():
+        return "0"
+    parts = unicodedata.normalize("NFKD", char)
+    return "".join(_LIKE.get(part, part) for part in parts if unicodedata.category(part)[0] not in "MC")

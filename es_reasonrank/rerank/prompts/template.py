@@ -4,8 +4,12 @@ A template has a method and sections with placeholders:
 
     singleturn_listwise   system_message, prefix, body, suffix
     multiturn_listwise    system_message, prefix_user, prefix_assistant, body_user, body_assistant, suffix_user
+    setwise, groupwise    as singleturn_listwise: one passage is asked for, or a grade for each
+    pointwise             system_message, body
 
-A body knows {rank}, {candidate} and {score}; a prefix or suffix knows {query}, {num} and {psg_ids}.
+A body knows {rank}, {candidate} and {score}; a prefix or suffix knows {query}, {num} and {psg_ids}; a pointwise body
+knows {query}, {candidate} (rank_llm: {doc_content}) and {score}. Judges bring words of their own: {select} is the
+"most" or "least" of a setwise question, {highest} the highest grade.
 
 and two patterns: `output_validation_regex`, the whole of a well-formed answer, and `output_extraction_regex`, one
 identifier in it.
@@ -28,23 +32,32 @@ from es_reasonrank.errors import SettingsError
 from es_reasonrank.rerank.parse import AnswerForm
 from es_reasonrank.validation import Checked, checked, nearest, read_yaml
 
+Method = Literal["singleturn_listwise", "multiturn_listwise", "setwise", "groupwise", "pointwise"]
+LISTWISE: tuple[Method, ...] = ("singleturn_listwise", "multiturn_listwise")
+
 _FRAME = {"query", "num", "psg_ids"}
-_PLACEHOLDERS = {
-    "prefix": _FRAME,
-    "suffix": _FRAME,
-    "prefix_user": _FRAME,
-    "prefix_assistant": _FRAME,
-    "suffix_user": _FRAME,
-    "body": {"rank", "candidate", "score"},
-    "body_user": {"rank", "candidate", "score"},
-    "body_assistant": {"rank"},
+_ROW = {"rank", "candidate", "score"}
+_PLACEHOLDERS: Mapping[Method, Mapping[str, set[str]]] = {
+    "singleturn_listwise": {"prefix": _FRAME, "body": _ROW, "suffix": _FRAME},
+    "multiturn_listwise": {
+        "prefix_user": _FRAME,
+        "prefix_assistant": _FRAME,
+        "body_user": _ROW,
+        "body_assistant": {"rank"},
+        "suffix_user": _FRAME,
+    },
+    "setwise": {"prefix": _FRAME | {"select"}, "body": _ROW, "suffix": _FRAME | {"select"}},
+    "groupwise": {"prefix": _FRAME | {"highest"}, "body": _ROW, "suffix": _FRAME | {"highest"}},
+    "pointwise": {"body": {"query", "candidate", "doc_content", "score", "highest"}},
 }
+_SECTIONS = tuple(dict.fromkeys(name for sections in _PLACEHOLDERS.values() for name in sections))
+_WORDS = {"select", "highest"}
 
 
 class Template(Checked):
     """One prompt. Sections that the method does not use are an error."""
 
-    method: Literal["singleturn_listwise", "multiturn_listwise"]
+    method: Method
     system_message: str = ""
     prefix: str = ""
     body: str = ""
@@ -79,58 +92,60 @@ class Template(Checked):
 
     @model_validator(mode="after")
     def _sections(self) -> Self:
-        multi = self.method == "multiturn_listwise"
-        wanted = "body_user" if multi else "body"
-        for name in _PLACEHOLDERS:
-            section = getattr(self, name)
-            if section and multi != name.endswith(("_user", "_assistant")):
+        known = _PLACEHOLDERS[self.method]
+        for name in _SECTIONS:
+            if getattr(self, name) and name not in known:
                 raise ValueError(f"section {name!r} does not belong to method {self.method!r}")
-            self._check_placeholders(name, section)
-        if "{candidate}" not in getattr(self, wanted) or "{rank}" not in getattr(self, wanted):
-            raise ValueError(f"section {wanted!r} must hold {{rank}} and {{candidate}}")
-        if not any("{query}" in getattr(self, name) for name in _PLACEHOLDERS):
+        for name, allowed in known.items():
+            _check_placeholders(name, getattr(self, name), allowed)
+        body = "body_user" if self.method == "multiturn_listwise" else "body"
+        held = _placeholders(getattr(self, body))
+        if self.method == "pointwise" and not held & {"candidate", "doc_content"}:
+            raise ValueError("section 'body' must hold {candidate}")
+        if self.method != "pointwise" and not {"rank", "candidate"} <= held:
+            raise ValueError(f"section {body!r} must hold {{rank}} and {{candidate}}")
+        if not any("query" in _placeholders(getattr(self, name)) for name in known):
             raise ValueError("no section holds {query}")
         return self
 
-    def _check_placeholders(self, name: str, section: str) -> None:
-        allowed = _PLACEHOLDERS[name]
-        try:
-            placeholders = [placeholder for _, placeholder, _, _ in Formatter().parse(section)]
-        except ValueError as error:
-            raise ValueError(f"section {name!r} has a stray brace ({error}); write {{{{ for a brace") from error
-        for placeholder in placeholders:
-            if placeholder is not None and placeholder not in allowed:
-                raise ValueError(
-                    f"section {name!r} has an unknown placeholder {{{placeholder}}}; known: {sorted(allowed)}"
-                )
+    @property
+    def words(self) -> set[str]:
+        """The words that it leaves to a judge."""
+        return _WORDS & {word for name in _PLACEHOLDERS[self.method] for word in _placeholders(getattr(self, name))}
 
     def form(self, identifiers: tuple[str, ...]) -> AnswerForm:
         """The form of an answer over a window's identifiers."""
         return AnswerForm(identifiers, self.output_validation_regex, self.output_extraction_regex)
 
     def render(
-        self, query: str, passages: Sequence[str], identifiers: Sequence[str], scores: Sequence[float | None]
+        self,
+        query: str,
+        passages: Sequence[str],
+        identifiers: Sequence[str],
+        scores: Sequence[float | None],
+        words: Mapping[str, str] | None = None,
     ) -> tuple[Message, ...]:
-        """The chat that asks for an order of `passages`.
+        """The chat that asks about `passages`; a pointwise template takes one.
 
         Args:
             query: the query, already neutral.
             passages: the passages as they are shown, already neutral and cut.
             identifiers: one for each passage.
             scores: the first stage's, for templates that show them ({score}, three decimals).
+            words: the judge's own, by placeholder.
         """
-        frame: dict[str, Any] = {"query": query, "num": len(passages)}
+        frame: dict[str, Any] = {"query": query, "num": len(passages), **(words or {})}
         frame["psg_ids"] = "[" + ", ".join(f"PASSAGE{identifier}" for identifier in identifiers) + "]"
         rows = [
-            {"rank": rank, "candidate": text, "score": "" if score is None else f"{score:.3f}"}
+            {"rank": rank, "candidate": text, "doc_content": text, "score": "" if score is None else f"{score:.3f}"}
             for rank, text, score in zip(identifiers, passages, scores, strict=True)
         ]
         system: list[Message] = [{"role": "system", "content": self.system_message}] if self.system_message else []
-        turns = self._single(frame, rows) if self.method == "singleturn_listwise" else self._multi(frame, rows)
+        turns = self._multi(frame, rows) if self.method == "multiturn_listwise" else self._single(frame, rows)
         return (*system, *turns)
 
     def _single(self, frame: dict[str, Any], rows: list[dict[str, str]]) -> Iterator[Message]:
-        body = "".join(self.body.format(**row) for row in rows)
+        body = "".join(self.body.format(**frame, **row) for row in rows)
         yield {"role": "user", "content": self.prefix.format(**frame) + body + self.suffix.format(**frame)}
 
     def _multi(self, frame: dict[str, Any], rows: list[dict[str, str]]) -> Iterator[Message]:
@@ -147,6 +162,19 @@ class Template(Checked):
             yield {"role": "assistant", "content": self.body_assistant.format(rank=row["rank"])}
         if suffix:
             yield {"role": "user", "content": suffix}
+
+
+def _check_placeholders(name: str, section: str, allowed: set[str]) -> None:
+    try:
+        unknown = _placeholders(section) - allowed
+    except ValueError as error:
+        raise ValueError(f"section {name!r} has a stray brace ({error}); write {{{{ for a brace") from error
+    if unknown:
+        raise ValueError(f"section {name!r} has an unknown placeholder {{{min(unknown)}}}; known: {sorted(allowed)}")
+
+
+def _placeholders(section: str) -> set[str]:
+    return {placeholder for _, placeholder, _, _ in Formatter().parse(section) if placeholder is not None}
 
 
 def load_template(name: str | Mapping[str, Any]) -> Template:

@@ -47,6 +47,8 @@ class Strategy(Protocol):
     """Orders a list by asking about windows of it."""
 
     options_model: ClassVar[type[Checked]]
+    needs_scores: ClassVar[bool]
+    """Whether it goes by the judge's scores; without them, by its orders."""
     stages: ClassVar[tuple[str, ...]]
     """Options that name the profile of another ranker, which `Ask.stage` asks."""
 

@@ -34,6 +34,7 @@ class CascadeStrategy:
     """The profile's own judge is the large ranker. A perfect one's order comes out for the head that it is given."""
 
     options_model: ClassVar = CascadeOptions
+    needs_scores: ClassVar = False
     stages: ClassVar = ("small",)
 
     def __init__(self, options: CascadeOptions) -> None:

@@ -34,6 +34,7 @@ class ExclusionStrategy:
     """
 
     options_model: ClassVar = ExclusionOptions
+    needs_scores: ClassVar = False
     stages: ClassVar = ()
 
     def __init__(self, options: ExclusionOptions) -> None:

@@ -32,6 +32,7 @@ class GroupsStrategy:
     """
 
     options_model: ClassVar = GroupsOptions
+    needs_scores: ClassVar = True
     stages: ClassVar = ()
 
     def __init__(self, options: GroupsOptions) -> None:

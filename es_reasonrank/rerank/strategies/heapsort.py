@@ -31,6 +31,7 @@ class HeapsortStrategy:
     """
 
     options_model: ClassVar = HeapsortOptions
+    needs_scores: ClassVar = False
     stages: ClassVar = ()
 
     def __init__(self, options: HeapsortOptions) -> None:

@@ -42,6 +42,7 @@ class PartitionStrategy:
     """
 
     options_model: ClassVar = PartitionOptions
+    needs_scores: ClassVar = False
     stages: ClassVar = ()
 
     def __init__(self, options: PartitionOptions) -> None:

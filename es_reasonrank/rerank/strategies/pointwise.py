@@ -20,6 +20,7 @@ class PointwiseStrategy:
     """n independent calls; the engine batches them."""
 
     options_model: ClassVar = PointwiseOptions
+    needs_scores: ClassVar = True
     stages: ClassVar = ()
 
     def __init__(self, options: PointwiseOptions) -> None:

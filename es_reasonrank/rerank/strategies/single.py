@@ -19,6 +19,7 @@ class SingleStrategy:
     """One call over all candidates; a judge that prompts shortens passages until they fit its context."""
 
     options_model: ClassVar = SingleOptions
+    needs_scores: ClassVar = False
     stages: ClassVar = ()
 
     def __init__(self, options: SingleOptions) -> None:

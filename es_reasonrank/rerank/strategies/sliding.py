@@ -32,6 +32,7 @@ class SlidingStrategy:
     """Windows one after another: each begins with what the last one put first."""
 
     options_model: ClassVar = SlidingOptions
+    needs_scores: ClassVar = False
     stages: ClassVar = ()
 
     def __init__(self, options: SlidingOptions) -> None:

@@ -69,6 +69,7 @@ class TournamentStrategy:
     """
 
     options_model: ClassVar = TournamentOptions
+    needs_scores: ClassVar = False
     stages: ClassVar = ()
 
     def __init__(self, options: TournamentOptions) -> None:
