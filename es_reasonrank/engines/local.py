@@ -11,10 +11,13 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from es_reasonrank.engines.base import TEXTUAL, Request
+from es_reasonrank.engines.adapters import Adapter
+from es_reasonrank.engines.base import TEXTUAL, Completion, Finish, Request
+from es_reasonrank.engines.logits import not_numbers
 from es_reasonrank.engines.once import Once
-from es_reasonrank.engines.permutation import SEPARATOR, Permutation
-from es_reasonrank.engines.tokens import ChatTokenizer
+from es_reasonrank.engines.permutation import SEPARATOR, Permutation, is_permutation
+from es_reasonrank.engines.tokens import ChatTokenizer, unblocked
+from es_reasonrank.errors import EngineError
 from es_reasonrank.validation import Checked
 
 
@@ -37,6 +40,8 @@ class Loaded:
     tokenizer: ChatTokenizer
     context: int
     identity: str
+    adapter: Any = None
+    """What the engine asks for an adapter by, where there is one."""
 
 
 class LocalEngine:
@@ -71,24 +76,62 @@ class LocalEngine:
 
     async def cut(self, texts: Sequence[str], limit: int) -> list[str]:
         """By the model's tokenizer."""
-        return (await self._loaded.get()).tokenizer.cut(texts, limit)
+        loaded = await self._loaded.get()
+        return await unblocked(texts, lambda: loaded.tokenizer.cut(texts, limit))
 
     async def count(self, request: Request) -> int:
         """By the model's chat template."""
-        return len((await self._loaded.get()).tokenizer.encode(request))
+        return len(await self._encoded(request))
+
+    async def _encoded(self, request: Request) -> list[int]:
+        loaded = await self._loaded.get()
+        contents = [message["content"] for message in request.messages]
+        return await unblocked(contents, lambda: loaded.tokenizer.encode(request))
 
 
-def identity_of(name: str, path: str, commit: str | None) -> str:
-    """A mark of a model's weights: its commit where it comes from a hub, else its files' names, sizes and times."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return f"{name}@{commit}"
-    files = sorted(file for file in folder.iterdir() if file.is_file())
+def identity_of(
+    name: str, path: str, commit: str | None, *, dtype: object = None, adapter: Adapter | None = None
+) -> str:
+    """A mark of a model's weights: its commit where it comes from a hub, else its files' names, sizes and times.
+
+    The data type that they are loaded in and an adapter on top of them are part of it.
+    """
+    base = f"{name}@{_files_mark(path) if Path(path).is_dir() else commit}"
+    kind = f" {str(dtype).removeprefix('torch.')}" if dtype else ""
+    return base + kind + (f" + {adapter.name}@{_files_mark(adapter.path)}" if adapter else "")
+
+
+def _files_mark(folder: str) -> str:
+    files = sorted(file for file in Path(folder).iterdir() if file.is_file())
     marks = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return f"{name}@{hashlib.sha256(repr(marks).encode()).hexdigest()[:16]}"
+    return hashlib.sha256(repr(marks).encode()).hexdigest()[:16]
 
 
-def permutation_of(texts: Sequence[str], tokenizer: ChatTokenizer) -> Permutation:
-    """The tokens of the texts that a reply is a permutation of."""
-    pieces = [tokenizer.pieces(text) for text in texts]
-    return Permutation(pieces, tokenizer.pieces(SEPARATOR), tokenizer.inner.eos_token_id)
+def permutation_of(request: Request, tokenizer: ChatTokenizer) -> Permutation | None:
+    """The path through the model's tokens that a request holds its reply to, where it does.
+
+    Raises:
+        EngineError: the texts cannot be told apart token by token.
+    """
+    texts = request.permutation
+    if not texts:
+        return None
+    first = tokenizer.behind(texts, request.prefix)
+    later = tokenizer.behind([SEPARATOR + text for text in texts], texts[0])
+    try:
+        return Permutation(first, later, tokenizer.inner.eos_token_id)
+    except ValueError as error:
+        message = f"a reply cannot be held to {', '.join(texts)}: {error}; use letters, or put them in brackets"
+        raise EngineError(message, engine="tokenizer") from error
+
+
+def whole(completion: Completion, request: Request, engine: str) -> Completion:
+    """A reply that is what it was held to.
+
+    Raises:
+        EngineError: it ended early: only a row whose logits are not numbers does.
+    """
+    held = request.permutation and completion.finish is Finish.STOP
+    if held and not is_permutation(completion.text, request.permutation):
+        raise not_numbers(engine)
+    return completion

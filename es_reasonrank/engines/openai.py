@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server (vllm serve, SGLang, llama.cpp, a hosted API), over its chat completions.
+"""Any OpenAI-compatible server (vllm serve, SGLang, llama.cpp, a hosted API), or several of one model.
 
 Passages are cut by the model's own tokens here too: by the server's /tokenize where it has one, else by the tokenizer
 that the option `tokenizer` names.
@@ -6,30 +6,45 @@ that the option `tokenizer` names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import httpx
-from pydantic import Field, SecretStr
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from pydantic import Field, SecretStr, field_validator
 
-from es_reasonrank.engines.base import Capability, Completion, Finish, Request
+from es_reasonrank.engines import chat
+from es_reasonrank.engines.base import Capability, Completion, NextToken, Request
 from es_reasonrank.engines.once import Once
 from es_reasonrank.engines.remote_tokens import FileTokens, RemoteTokens, ServerTokens
+from es_reasonrank.engines.servers import Json, Servers
 from es_reasonrank.errors import EngineError, MissingError
 from es_reasonrank.validation import Checked
 
-_FINISH = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 _UNKNOWN_CONTEXT = 1 << 30
 """Where a server does not tell its context, prompts are not fitted; it answers with an error where one is too long."""
+_OFFERED = {
+    "vllm": frozenset({Capability.TEXT, Capability.CONTINUATION, Capability.LOGPROBS, Capability.PERMUTATIONS}),
+    "openai": frozenset({Capability.TEXT}),
+}
 
 
 class OpenAIOptions(Checked):
-    """Which server, and how patient to be with it."""
+    """Which servers, and how patient to be with them."""
 
-    base_url: str = Field("http://127.0.0.1:8000/v1", description="Address of the server, with or without /v1.")
-    model: str | None = Field(None, description="Model to ask for; the first one that the server names by default.")
+    base_url: str | tuple[str, ...] = Field(
+        "http://127.0.0.1:8000/v1",
+        description="Address of the server, with or without /v1; several, as a list or with commas between them, where "
+        "they serve the same model.",
+    )
+    model: str | None = Field(
+        None, description="Model to ask for, a LoRA adapter's name too; the first one that the server names by default."
+    )
+    dialect: chat.Dialect = Field(
+        "vllm",
+        description="vllm: vllm serve, and what takes its fields. openai: any other server; it gives texts alone, "
+        "drawn by temperature, top_p and seed, without chat options.",
+    )
     api_key: SecretStr | None = Field(None, description="Sent as a bearer token.")
     tokenizer: str | None = Field(None, description="Tokenizer's name or path, where the server cannot tokenize.")
     context: int | None = Field(
@@ -37,40 +52,76 @@ class OpenAIOptions(Checked):
     )
     timeout: float = Field(120.0, gt=0, description="Seconds that one reply may take.")
     attempts: int = Field(3, ge=1, description="Tries on overload (429), failure (5xx) and lost connections.")
-    connections: int = Field(64, ge=1, description="Requests in flight at once.")
+    connections: int = Field(64, ge=1, description="Requests in flight at once, a server.")
+    pause: float = Field(10.0, ge=0, description="Seconds that a server which failed is left alone for, beside others.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _addresses(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        roots = roots_of(value)
+        wrong = [root for root in roots if not root.startswith(("http://", "https://"))]
+        if wrong or not roots:
+            raise ValueError("an address begins with http:// or https://")
+        return value
 
 
 @dataclass(frozen=True)
-class _Server:
+class _Served:
     model: str
     context: int
+    weights: str
+    """Where the servers have them from, as far as they tell."""
     tokens: RemoteTokens
 
 
 class OpenAIEngine:
-    """Asks the server who it is at `start`, and then one completion a window."""
+    """Asks the servers who they are at `start`, and then one completion a window.
 
-    capabilities: ClassVar = frozenset({Capability.TEXT, Capability.CONTINUATION})
+    A reply that is held to a permutation has its form: so many identifiers, joined by " > ". That they differ cannot
+    be held from outside the server; who reads the reply repairs it.
+    """
+
     options_model: ClassVar = OpenAIOptions
 
     def __init__(self, options: OpenAIOptions) -> None:
         self.options = options
-        self._root = options.base_url.rstrip("/").removesuffix("/v1")
-        self._client: httpx.AsyncClient | None = None
-        self._server: Once[_Server] = Once(self._meet)
+        key = options.api_key
+        self._servers = Servers(
+            roots_of(options.base_url),
+            headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
+            timeout=options.timeout,
+            attempts=options.attempts,
+            connections=options.connections,
+            pause=options.pause,
+        )
+        self._served: Once[_Served] = Once(self._meet)
+        self._identity: Once[str] = Once(self._identify)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """All but vectors of vLLM, texts alone of any other server."""
+        return _OFFERED[self.options.dialect]
 
     @property
     def model(self) -> str:
         """The model that is asked for."""
-        return self.options.model or self._root
+        return self.options.model or ", ".join(self._servers.roots)
+
+    async def identity(self) -> str:
+        """The model's name with a mark of what the server tells: where the weights come from, and its fingerprint.
+
+        Other weights under the same name, from the same place and at the same version of the server, cannot be seen
+        from outside.
+        """
+        return await self._identity.get()
 
     async def start(self) -> None:
-        """Ask the server for its models."""
-        await self._server.get()
+        """Ask every server for its models."""
+        await self._served.get()
 
     async def context(self) -> int:
-        """The option, else the server's `max_model_len`."""
-        return (await self._server.get()).context
+        """The option, else the least `max_model_len` of the servers."""
+        return (await self._served.get()).context
 
     async def control_tokens(self) -> frozenset[str]:
         """Not known from outside; the forms that chat templates use are neutralised anyway."""
@@ -78,142 +129,123 @@ class OpenAIEngine:
 
     async def cut(self, texts: Sequence[str], limit: int) -> list[str]:
         """By the server's or the named tokenizer."""
-        return await (await self._server.get()).tokens.cut(texts, limit)
+        return await (await self._served.get()).tokens.cut(texts, limit)
 
     async def count(self, request: Request) -> int:
         """By the server's or the named tokenizer."""
-        return await (await self._server.get()).tokens.count(request, chat_body(request))
+        return await (await self._served.get()).tokens.count(request)
 
     async def generate(self, request: Request) -> Completion:
-        """One chat completion."""
-        server = await self._server.get()
-        return read_completion(
-            await self._call("POST", "/v1/chat/completions", {"model": server.model, **chat_body(request)})
-        )
+        """One completion."""
+        served = await self._served.get()
+        call = chat.generation(request, self.options.dialect, await self._prompt(served, request))
+        return chat.read_completion(await self._ask(served, call))
+
+    async def next_token(self, request: Request, choices: Sequence[str]) -> NextToken:
+        """One completion of one token, which is thrown away."""
+        if self.options.dialect != "vllm":
+            message = "only vLLM tells how likely given tokens are; where the server is vLLM, set engine.dialect=vllm"
+            raise EngineError(message, engine="openai")
+        served = await self._served.get()
+        tokens = await served.tokens.singles(choices, request.prefix)
+        call = chat.next_token(request, tokens, await self._prompt(served, request))
+        return chat.read_next_token(await self._ask(served, call), tokens)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._servers.aclose()
 
-    async def _meet(self) -> _Server:
-        models = (await self._call("GET", "/v1/models")).get("data") or [{}]
-        name = self.options.model or models[0].get("id")
-        if not name:
-            raise EngineError(f"{self._root} names no model; set engine.model", engine="openai")
-        told = next((model for model in models if model.get("id") == name), models[0])
-        context = self.options.context or told.get("max_model_len") or _UNKNOWN_CONTEXT
-        return _Server(str(name), int(context), await self._find_tokens())
+    async def _ask(self, served: _Served, call: chat.Call) -> Json:
+        return await self._servers.call("POST", call.path, {"model": served.model, **call.body})
+
+    async def _prompt(self, served: _Served, request: Request) -> list[int] | None:
+        """The prompt's tokens, where a reply goes on from a prefix and they can be known."""
+        return await served.tokens.prompt(request) if request.prefix and self.options.dialect == "vllm" else None
+
+    async def _meet(self) -> _Served:
+        answers = await self._servers.call_each("GET", "/v1/models")
+        cards = {root: _cards(answer) for root, answer in answers.items()}
+        model = self.options.model or _common_model(cards)
+        if self.options.dialect == "vllm":
+            _check_served(model, cards)
+        told = [card for listed in cards.values() for card in _about(model, listed)]
+        lengths = [int(card["max_model_len"]) for card in told if card.get("max_model_len")]
+        context = self.options.context or min(lengths, default=_UNKNOWN_CONTEXT)
+        weights = " + ".join(dict.fromkeys(str(card.get("root")) for card in told))
+        return _Served(model, context, weights, await self._find_tokens())
+
+    async def _identify(self) -> str:
+        served = await self._served.get()
+        request = Request(({"role": "user", "content": "a"},), max_tokens=1)
+        answer = await self._ask(served, chat.generation(request, self.options.dialect))
+        mark = hashlib.sha256(f"{served.weights}\n{answer.get('system_fingerprint')}".encode()).hexdigest()
+        return f"{served.model}@{mark[:16]}"
 
     async def _find_tokens(self) -> RemoteTokens:
         if self.options.tokenizer:
             return FileTokens(self.options.tokenizer)
         try:
-            await self._call("POST", "/tokenize", {"prompt": "a"})
+            await self._servers.call("POST", "/tokenize", {"prompt": "a"})
         except EngineError as error:
+            if error.retryable:
+                raise
             raise MissingError(
-                f"{self._root} has no /tokenize to cut passages by the model's own tokens; "
+                f"{self._servers.roots[0]} has no /tokenize to cut passages by the model's own tokens; "
                 "name the model's tokenizer (--set engine.tokenizer=NAME_OR_PATH)"
             ) from error
 
-        async def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
-            return await self._call("POST", path, body)
+        async def post(path: str, body: Json) -> Json:
+            return await self._servers.call("POST", path, body)
 
         return ServerTokens(post)
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON answer; tried again on what may pass."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, EngineError) and error.retryable),
-            stop=stop_after_attempt(self.options.attempts),
-            wait=wait_random_exponential(multiplier=0.5, max=10),
-            reraise=True,
-        )
-        return await retrying(self._once, method, path, body)
 
-    async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        try:
-            answer = await self._http().request(method, self._root + path, json=body)
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise EngineError(f"{self._root} gives no answer: {reason}", engine="openai", retryable=True) from error
-        if answer.status_code != httpx.codes.OK:
-            retryable = answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error
-            message = f"{self._root}{path} answered {answer.status_code}: {_reason(answer)}"
-            raise EngineError(message, engine="openai", retryable=retryable)
-        return _json(answer)
-
-    def _http(self) -> httpx.AsyncClient:
-        if self._client is None:
-            key = self.options.api_key
-            self._client = httpx.AsyncClient(
-                headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
-                timeout=httpx.Timeout(self.options.timeout, connect=5.0),
-                limits=httpx.Limits(max_connections=self.options.connections),
-            )
-        return self._client
+def roots_of(base_url: str | Sequence[str]) -> list[str]:
+    """The servers' addresses, each once, without /v1."""
+    texts = [base_url] if isinstance(base_url, str) else base_url
+    parts = (part.strip() for text in texts for part in text.split(","))
+    return list(dict.fromkeys(part.rstrip("/").removesuffix("/v1") for part in parts if part))
 
 
-def chat_body(request: Request) -> dict[str, Any]:
-    """The body of a chat completion, without its model; defaults are left out, for servers that refuse extras."""
-    drawn = request.sampling
-    body: dict[str, Any] = {
-        "messages": list(request.messages),
-        "max_tokens": request.max_tokens,
-        "temperature": drawn.temperature,
-    }
-    if request.prefix:
-        body["messages"].append({"role": "assistant", "content": request.prefix})
-        body |= {"continue_final_message": True, "add_generation_prompt": False}
-    optional = {
-        "stop": list(request.stop),
-        "top_p": drawn.top_p if drawn.top_p < 1 else None,
-        "top_k": drawn.top_k,
-        "min_p": drawn.min_p,
-        "seed": drawn.seed,
-        "chat_template_kwargs": dict(request.chat_options),
-    }
-    return body | {key: value for key, value in optional.items() if value or (value == 0 and key == "seed")}
+def _cards(answer: Json) -> list[Mapping[str, Any]]:
+    """What a server tells of its models."""
+    listed = answer.get("data")
+    return [card for card in listed if isinstance(card, Mapping)] if isinstance(listed, list) else []
 
 
-def read_completion(answer: dict[str, Any]) -> Completion:
-    """A chat completion's answer. `reasoning` and `reasoning_content` are the same; `content` may be null.
+def _about(model: str, listed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The cards of a model and of the one that it is an adapter of; the first one where it is not named."""
+    own = [card for card in listed if card.get("id") == model] or list(listed[:1])
+    parents = {card.get("parent") for card in own}
+    return own + [card for card in listed if card.get("id") in parents and card not in own]
+
+
+def _common_model(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The first model of every server.
 
     Raises:
-        EngineError: it holds no choice.
+        EngineError: a server names none, or another one than the others.
     """
-    try:
-        choice = answer["choices"][0]
-        message = choice["message"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise EngineError("the server's answer holds no choice", engine="openai") from error
-    usage = answer.get("usage") or {}
-    refusal = message.get("refusal")
-    return Completion(
-        text=refusal or message.get("content") or "",
-        finish=Finish.REFUSED if refusal else _FINISH.get(choice.get("finish_reason"), Finish.STOP),
-        reasoning=message.get("reasoning") or message.get("reasoning_content") or "",
-        prompt_tokens=usage.get("prompt_tokens") or 0,
-        generated_tokens=usage.get("completion_tokens") or 0,
-    )
+    firsts = {root: str(listed[0].get("id") or "") if listed else "" for root, listed in cards.items()}
+    (first_root, first), *others = firsts.items()
+    for root, model in firsts.items():
+        if not model:
+            raise EngineError(f"{root} names no model; set engine.model", engine="openai")
+    for root, model in others:
+        if model != first:
+            message = f"{first_root} serves {first!r} and {root} serves {model!r}; all must serve the same model"
+            raise EngineError(f"{message}, or name it (engine.model)", engine="openai")
+    return first
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        value = answer.json()
-    except ValueError as error:
-        raise EngineError(f"{answer.url} answered with something that is not JSON", engine="openai") from error
-    if not isinstance(value, dict):
-        raise EngineError(f"{answer.url} answered with JSON of another shape", engine="openai")
-    return value
+def _check_served(model: str, cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Every server that names its models must name this one.
 
-
-def _reason(answer: httpx.Response) -> str:
-    """The error's message where there is one; never a page of HTML."""
-    try:
-        error = answer.json().get("error", {})
-    except (ValueError, AttributeError):
-        return answer.reason_phrase
-    message = error.get("message") if isinstance(error, dict) else error
-    return str(message or answer.reason_phrase)
+    Raises:
+        EngineError: one does not.
+    """
+    for root, listed in cards.items():
+        names = [str(card.get("id")) for card in listed]
+        if names and model not in names:
+            served = ", ".join(map(repr, names))
+            raise EngineError(f"{root} serves {served} and not {model!r}; set engine.model", engine="openai")

@@ -2,51 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 SEPARATOR = " > "
 
 
 class Permutation:
-    """A path through tokens: one of the remaining texts, the separator, another one, ..., the end.
+    """A path through tokens: one of the texts, then the separator and another one, ..., the end.
 
     Args:
-        texts: the tokens of each text; none may be the beginning of another.
-        separator: the tokens between two texts.
+        first: the tokens of each text where it begins the reply.
+        later: the tokens of the separator and each text, where it stands behind another one.
         end: the token that ends the reply.
 
     Raises:
         ValueError: one text's tokens are the beginning of another's, so that a path would be ambiguous.
     """
 
-    def __init__(self, texts: Sequence[Sequence[int]], separator: Sequence[int], end: int) -> None:
-        self.texts = [tuple(text) for text in texts]
-        self.separator = tuple(separator)
+    def __init__(self, first: Sequence[Sequence[int]], later: Sequence[Sequence[int]], end: int) -> None:
+        self.first = [tuple(text) for text in first]
+        self.later = [tuple(text) for text in later]
         self.end = end
-        for one in self.texts:
-            if any(other is not one and other[: len(one)] == one for other in self.texts) or not one:
-                raise ValueError("the tokens of one text are the beginning of another's")
+        for texts in (self.first, self.later):
+            _check_distinct(texts)
 
     def allowed(self, generated: Sequence[int]) -> tuple[int, ...]:
-        """The tokens that may follow those `generated` so far, which must be a beginning of a permutation.
+        """The tokens that may follow those `generated` so far; only the end where they are no such path's beginning.
 
-        >>> path = Permutation([(1, 2), (1, 3)], separator=(9,), end=0)
+        >>> path = Permutation([(1, 2), (1, 3)], [(9, 1, 2), (9, 1, 3)], end=0)
         >>> [path.allowed(tokens) for tokens in ((), (1,), (1, 3), (1, 3, 9, 1), (1, 3, 9, 1, 2))]
         [(1,), (2, 3), (9,), (2,), (0,)]
         """
-        left = dict(enumerate(self.texts))
         place = 0
+        left = dict(enumerate(self.first))
         while left:
-            taken = next(
-                (key for key, text in left.items() if tuple(generated[place : place + len(text)]) == text), None
-            )
+            begun = tuple(generated[place:])
+            taken = next((key for key, text in left.items() if begun[: len(text)] == text), None)
             if taken is None:
-                begun = tuple(generated[place:])
                 fitting = (text[len(begun)] for text in left.values() if text[: len(begun)] == begun)
                 return tuple(dict.fromkeys(fitting)) or (self.end,)
             place += len(left.pop(taken))
-            joined = tuple(generated[place : place + len(self.separator)])
-            if left and joined != self.separator:
-                return (self.separator[len(joined)],)
-            place += len(self.separator)
+            left = {key: self.later[key] for key in left}
         return (self.end,)
+
+
+def is_permutation(reply: str, texts: Iterable[str]) -> bool:
+    """Whether a reply is a permutation of texts, whole and nothing else."""
+    return sorted(reply.strip().split(SEPARATOR)) == sorted(texts)
+
+
+def _check_distinct(texts: Sequence[tuple[int, ...]]) -> None:
+    # In sorted order, a text stands directly before those that it begins.
+    ordered = sorted(texts)
+    if not all(texts) or any(after[: len(before)] == before for before, after in pairwise(ordered)):
+        raise ValueError("the tokens of one text are the beginning of another's")

@@ -55,7 +55,7 @@ class SentenceTransformersEngine:
 
     async def identity(self) -> str:
         """The model's name and a mark of its weights."""
-        return identity_of(self.options.model, resolve(self.options.model), None)
+        return identity_of(self.options.model, resolve(self.options.model), _commit(await self._loaded.get()))
 
     async def start(self) -> None:
         """Load the model."""
@@ -96,6 +96,13 @@ class SentenceTransformersEngine:
         known = {text: fresh.get(text) or self._vectors[text] for _, text in pairs}
         self._vectors.update(fresh)
         return [(float(asked[query] @ known[text][0]), known[text][1] if text in fresh else 0) for query, text in pairs]
+
+
+def _commit(model: Any) -> str | None:
+    """The commit of a model that comes from a hub."""
+    configs = (getattr(module, "config", None) for module in model.modules())
+    commits = (getattr(config, "_commit_hash", None) for config in configs)
+    return next((str(commit) for commit in commits if commit), None)
 
 
 def _crossed(model: Any, pairs: Sequence[_Pair], batch: int) -> list[tuple[float, int]]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from es_reasonrank.engines.base import Request
 from es_reasonrank.errors import EngineError, MissingError
+
+Offsets = Sequence[tuple[int, int]]
+Result = TypeVar("Result")
+_SHORT = 20_000
+"""Characters that are tokenized in a few milliseconds."""
+_ROOM = 64
+"""Tokens at a text's end that may be others where it goes on."""
+NEAR = 64
+"""Characters before a text that can have a say in its tokens; a chain of reasoning before it may be very long."""
 
 
 def quiet() -> None:
@@ -59,36 +69,100 @@ class ChatTokenizer:
         ids: list[int] = self.inner(text + request.prefix, add_special_tokens=False)["input_ids"]
         return ids
 
-    def pieces(self, text: str) -> list[int]:
-        """The tokens of a text by itself."""
-        ids: list[int] = self.inner(text, add_special_tokens=False)["input_ids"]
-        return ids
+    def behind(self, texts: Sequence[str], before: str) -> list[list[int]]:
+        """The tokens that each of `texts` is behind the text `before`."""
+        near = before[-NEAR:]
+        rows = self._pieces([near, *texts, *(near + text for text in texts)])
+        alone, both = rows[1 : 1 + len(texts)], rows[1 + len(texts) :]
+        return [added(rows[0], whole, own) for whole, own in zip(both, alone, strict=True)]
 
-    def single(self, choice: str, before: str) -> int:
-        """The one token that `choice` is behind the text `before`.
+    def singles(self, choices: Sequence[str], before: str) -> list[int]:
+        """The one token that each choice is behind the text `before`.
 
         Raises:
-            EngineError: it is several.
+            EngineError: one is several.
         """
-        start, whole = self.pieces(before), self.pieces(before + choice)
-        behind = whole[len(start) :] if start and whole[: len(start)] == start else self.pieces(choice)
-        if len(behind) != 1:
-            message = f"{choice!r} is {len(behind)} tokens of {self.inner.name_or_path}, not one; use other identifiers"
-            raise EngineError(message, engine="tokenizer")
-        return behind[0]
+        rows = self.behind(choices, before)
+        return [single(choice, row) for choice, row in zip(choices, rows, strict=True)]
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        rows: list[list[int]] = self.inner(list(texts), add_special_tokens=False)["input_ids"]
+        return rows
 
     def cut(self, texts: Sequence[str], limit: int) -> list[str]:
         """Each text's longest beginning of at most `limit` tokens, cut at a character's end."""
-        if not texts:
-            return []
-        encoded = self.inner(list(texts), add_special_tokens=False, return_offsets_mapping=True)
-        return [
-            text[: end_of(offsets, limit, len(text))]
-            for text, offsets in zip(texts, encoded["offset_mapping"], strict=True)
-        ]
+
+        def offsets(heads: list[str]) -> list[Offsets]:
+            encoded = self.inner(heads, add_special_tokens=False, return_offsets_mapping=True)
+            return list(encoded["offset_mapping"])
+
+        return cut_by(offsets, texts, limit)
 
 
-def end_of(offsets: Sequence[tuple[int, int]], limit: int, length: int) -> int:
+async def unblocked(texts: Iterable[str], work: Callable[[], Result]) -> Result:
+    """The result of work on `texts`: done at once where they are short, in a thread where others would have to wait."""
+    return work() if sum(map(len, texts)) <= _SHORT else await asyncio.to_thread(work)
+
+
+def added(before: Sequence[int], both: Sequence[int], alone: Sequence[int]) -> list[int]:
+    """The tokens that a text adds to the text before it.
+
+    Args:
+        before: the tokens of the text before.
+        both: the tokens of the two together.
+        alone: the text's own, which count where a token spans the border, since the tokens before it stand fast.
+    """
+    apart = before and list(both[: len(before)]) == list(before)
+    return list(both[len(before) :] if apart else alone)
+
+
+def single(choice: str, tokens: Sequence[int]) -> int:
+    """The only token of a choice.
+
+    Raises:
+        EngineError: there are several.
+    """
+    if len(tokens) != 1:
+        message = f"{choice!r} is {len(tokens)} tokens of this model, not one; use other identifiers: letters, say"
+        raise EngineError(message, engine="tokenizer")
+    return tokens[0]
+
+
+def cut_by(offsets: Callable[[list[str]], Sequence[Offsets]], texts: Sequence[str], limit: int) -> list[str]:
+    """Each text's longest beginning of at most `limit` tokens, of which no more is read than that takes.
+
+    Args:
+        offsets: where each token of each text begins and ends, in characters.
+    """
+    cuts = list(texts)
+    left = list(range(len(texts)))
+    size = head_size(limit)
+    while left:
+        rows = offsets([texts[place][:size] for place in left])
+        open_ended = []
+        for place, row in zip(left, rows, strict=True):
+            if is_enough(texts[place], size, len(row), limit):
+                cuts[place] = texts[place][: end_of(row, limit, len(texts[place]))]
+            else:
+                open_ended.append(place)
+        left, size = open_ended, 4 * size
+    return cuts
+
+
+def head_size(limit: int) -> int:
+    """Characters of a text to read first, where `limit` tokens of it are wanted: twice what they usually take."""
+    return 8 * (limit + _ROOM)
+
+
+def is_enough(text: str, size: int, tokens: int, limit: int) -> bool:
+    """Whether the `tokens` of a text's first `size` characters settle its first `limit` tokens.
+
+    The last of them could be others if the text went on.
+    """
+    return size >= len(text) or tokens >= limit + _ROOM
+
+
+def end_of(offsets: Offsets, limit: int, length: int) -> int:
     """Where the text of the first `limit` tokens ends; a character shared with the next token is left out."""
     if len(offsets) <= limit:
         return length

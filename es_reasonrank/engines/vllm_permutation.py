@@ -1,4 +1,7 @@
-"""vLLM's side of replies that must be permutations: a logits processor, loaded by vLLM's own engine process."""
+"""vLLM's side of replies that must be permutations: a logits processor, loaded by vLLM's own engine process.
+
+This is the interface of vLLM's first model runner; `vllm_permutation_v2` speaks to the second one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
+from es_reasonrank.engines.logits import keep
 from es_reasonrank.engines.permutation import Permutation
 
 if TYPE_CHECKING:
@@ -28,10 +32,7 @@ class PermutationLogits(AdapterLogitsProcessor):  # type: ignore[misc]
         path = Permutation(*asked)
 
         def mask(generated: list[int], logits: torch.Tensor) -> torch.Tensor:
-            allowed = list(path.allowed(generated))
-            kept = logits[allowed].clone()
-            logits.fill_(float("-inf"))
-            logits[allowed] = kept
+            keep(logits, path.allowed(generated), path.end)
             return logits
 
         return mask

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import pytest
 
 from es_reasonrank import Outcome, Reranker, Status, load_profile
 from es_reasonrank.engines.base import Finish, Request, Sampling, TextEngine
+from es_reasonrank.errors import EngineError
 
 MODEL = "embedded:smollm2-135m"
 
@@ -27,8 +31,20 @@ def ask(text: str, **options: object) -> Request:
     return Request(({"role": "user", "content": text},), **{"max_tokens": 24, **options})  # type: ignore[arg-type]
 
 
+def numbered(size: int) -> tuple[str, ...]:
+    """Identifiers as the listwise judge has them."""
+    return tuple(f"[{number}]" for number in range(1, size + 1))
+
+
+Reference = Callable[[Request, Sequence[str]], list[float]]
+"""Log-probabilities of some texts, each a single token, as the next one."""
+
+
 class TextEngineContract:
     """Subclasses bring the fixture `engine`."""
+
+    holds_each_once: ClassVar = True
+    """Whether a held reply is a permutation, and not only of its form."""
 
     async def test_it_generates_text(self, engine: TextEngine) -> None:
         request = ask("What is the capital of France? Answer with one word.")
@@ -76,6 +92,62 @@ class TextEngineContract:
                 assert await engine.count(ask(cut)) - whole <= limit + 1
         assert await engine.cut(texts[:2], 4) == ["one two three four", "short"]
 
+    @pytest.mark.parametrize(
+        ("prefix", "choices"),
+        [("", "ABCDE"), ("<answer>[", "12345"), ("The first letter of the alphabet is", (" A", " B", " the"))],
+    )
+    async def test_next_tokens_are_told_as_the_model_has_them(
+        self, engine: TextEngine, reference: Reference, prefix: str, choices: Sequence[str]
+    ) -> None:
+        request = ask("Which letter or number comes first?", prefix=prefix)
+        told = await engine.next_token(request, choices)
+        assert told.logprobs == pytest.approx(reference(request, choices), abs=0.05)
+        assert sum(map(math.exp, told.logprobs)) <= 1.0001
+        assert told.generated_tokens <= 1
+        assert told.prompt_tokens == await engine.count(request)
+
+    async def test_a_choice_of_several_tokens_is_an_error(self, engine: TextEngine) -> None:
+        with pytest.raises(EngineError, match=r"'relevance judgment' is \d tokens of this model, not one"):
+            await engine.next_token(ask("Choose."), ["A", "relevance judgment"])
+
+    @pytest.mark.parametrize(
+        ("size", "sampling", "prefix"),
+        [
+            (8, Sampling(), ""),
+            (8, Sampling(temperature=1.5, seed=3), ""),
+            (20, Sampling(temperature=1.5, seed=3), "<think>\nAll the same.\n</think>\n<answer>"),
+        ],
+        ids=["8 greedy", "8 hot", "20 hot"],
+    )
+    async def test_a_reply_is_held_to_a_permutation(
+        self, engine: TextEngine, size: int, sampling: Sampling, prefix: str
+    ) -> None:
+        """Whatever the model wants to say, which is nothing of the kind."""
+        request = ask("Tell a story.", prefix=prefix, max_tokens=200, permutation=numbered(size), sampling=sampling)
+        completion = await engine.generate(request)
+        named = completion.text.split(" > ")
+        assert completion.finish is Finish.STOP
+        assert len(named) == size
+        assert set(named) <= set(numbered(size))
+        assert len(set(named)) == size or not self.holds_each_once
+
+    async def test_held_and_free_requests_share_the_engine(self, engine: TextEngine) -> None:
+        free = ask("What is the capital of France? Answer with one word.")
+        held = ask("Tell a story.", max_tokens=60, permutation=("A", "B", "C", "D"))
+        alone = await engine.generate(free)
+        likely = await engine.next_token(free, "ABC")
+        first, second, told = await asyncio.gather(
+            engine.generate(held), engine.generate(free), engine.next_token(free, "ABC")
+        )
+        assert set(first.text.split(" > ")) <= set("ABCD")
+        assert first.text.count(" > ") == 3
+        assert second.text == alone.text
+        assert told.logprobs == pytest.approx(likely.logprobs, abs=0.01)
+
+    async def test_its_identity_stays(self, engine: TextEngine) -> None:
+        assert await engine.identity() == await engine.identity()
+        assert len(await engine.identity()) > len("smollm2@")
+
     async def test_it_ranks(self, engine: TextEngine) -> None:
         """The model is too small to rank well; what it says becomes a permutation and a recorded outcome."""
         async with asyncio.timeout(120):
@@ -104,6 +176,18 @@ class TextEngineContract:
         assert ranking.trace.outcomes == {Outcome.DEADLINE: 1}
         assert ranking.trace.status is Status.FAILED
         assert ranking.order == tuple(range(len(PASSAGES)))
+
+    async def test_a_caller_that_leaves_is_let_go_at_once(self, engine: TextEngine) -> None:
+        """And the engine is free for the next one."""
+        await engine.start()
+        loop = asyncio.get_running_loop()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3) as left:
+                await engine.generate(ask("Tell a very long story about a cat.", max_tokens=900))
+        late = loop.time() - (left.when() or 0)
+        assert late < 0.05
+        async with asyncio.timeout(20):
+            assert "Paris" in (await engine.generate(ask("What is the capital of France? One word."))).text
 
     async def test_long_passages_are_fitted_to_the_context(self, engine: TextEngine) -> None:
         profile = load_profile("embedded").assigned(
@@ -139,9 +223,24 @@ class TextEngineContract:
         assert [candidate.text for candidate in ranking.candidates] == difficult
 
 
-@pytest.fixture(scope="session")
-def model_path() -> str:
-    """The folder of the embedded model."""
-    from es_reasonrank.engines.embedded import resolve
+def referring(path: str, adapter: str | None = None) -> Reference:
+    """The model's own log-probabilities, by one prompt and one forward pass of it at a time."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    return resolve(MODEL)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype="float32")
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, adapter)
+
+    def reference(request: Request, choices: Sequence[str]) -> list[float]:
+        prompt = tokenizer.apply_chat_template(list(request.messages), tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(prompt + request.prefix, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            logprobs = model(ids).logits[0, -1].log_softmax(-1)
+        tokens = [tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
+        return [float(logprobs[token]) for (token,) in tokens]
+
+    return reference

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.engines.batching import Batcher
 from es_reasonrank.engines.once import Once
 from es_reasonrank.errors import EngineError, ReasonRankError
+from es_reasonrank.rerank.pool import run_all
 
 
 async def test_calls_of_one_moment_share_a_batch() -> None:

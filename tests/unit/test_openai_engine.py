@@ -3,87 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from es_reasonrank.engines.base import Completion, Finish, Request, Sampling
-from es_reasonrank.engines.openai import OpenAIEngine, OpenAIOptions, chat_body, read_completion
-from es_reasonrank.errors import EngineError, MissingError
+from es_reasonrank.engines.base import Capability, Completion, Finish, Request
+from es_reasonrank.engines.openai import OpenAIEngine, OpenAIOptions, roots_of
+from es_reasonrank.errors import EngineError, MissingError, SettingsError
+from es_reasonrank.validation import checked
+from tests.unit.http_servers import Handler, ScriptedServer, answering, choice, dying, hanging
 
 ASK = Request(({"role": "user", "content": "order these"},), max_tokens=50, stop=("</answer>",))
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def choice(message: dict[str, Any], finish: str = "stop") -> dict[str, Any]:
-    return {
-        "choices": [{"message": message, "finish_reason": finish}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3},
-    }
-
-
-class Server:
-    """Chat completions by a script of handlers, one a request; /tokenize splits at spaces."""
-
-    def __init__(self) -> None:
-        self.script: list[Handler | dict[str, Any]] = []
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[Any] = []
-        self.tokenizes = True
-        app = web.Application()
-        app.router.add_get("/v1/models", self.models)
-        app.router.add_post("/v1/chat/completions", self.chat)
-        app.router.add_post("/tokenize", self.tokenize)
-        app.router.add_post("/detokenize", self.detokenize)
-        self.server = TestServer(app)
-
-    def engine(self, **options: Any) -> OpenAIEngine:
-        return OpenAIEngine(OpenAIOptions(base_url=str(self.server.make_url("/v1")), attempts=3, **options))
-
-    async def models(self, request: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "served-model", "max_model_len": 4096}]})
-
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        self.bodies.append(await request.json())
-        self.headers.append(request.headers)
-        step = self.script.pop(0)
-        return web.json_response(step) if isinstance(step, dict) else await step(request)
-
-    async def tokenize(self, request: web.Request) -> web.Response:
-        if not self.tokenizes:
-            raise web.HTTPNotFound
-        body = await request.json()
-        text = body.get("prompt") or " ".join(message["content"] for message in body["messages"])
-        words = text.split(" ")
-        self.words = dict(enumerate(words))
-        return web.json_response({"count": len(words), "tokens": list(self.words)})
-
-    async def detokenize(self, request: web.Request) -> web.Response:
-        tokens = (await request.json())["tokens"]
-        return web.json_response({"prompt": " ".join(self.words[token] for token in tokens)})
+def engine_at(*servers: ScriptedServer, **options: Any) -> OpenAIEngine:
+    return OpenAIEngine(OpenAIOptions(base_url=tuple(f"{server.url}/v1" for server in servers), **options))
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    server = Server()
+async def server() -> AsyncIterator[ScriptedServer]:
+    server = ScriptedServer()
     await server.server.start_server()
     yield server
     await server.server.close()
 
 
-def answering(status: int, text: str = "", content_type: str = "application/json") -> Handler:
-    async def handler(request: web.Request) -> web.Response:
-        return web.Response(status=status, text=text, content_type=content_type)
+@pytest.fixture
+async def second() -> AsyncIterator[ScriptedServer]:
+    server = ScriptedServer()
+    await server.server.start_server()
+    yield server
+    await server.server.close()
 
-    return handler
 
-
-async def test_a_completion(server: Server) -> None:
+async def test_a_completion(server: ScriptedServer) -> None:
     server.script = [choice({"content": "<answer>[1]", "reasoning": "because"})]
-    engine = server.engine(api_key="key")
+    engine = engine_at(server, api_key="key")
     assert await engine.generate(ASK) == Completion("<answer>[1]", Finish.STOP, "because", 7, 3)
     assert await engine.context() == 4096
     assert server.bodies[0]["model"] == "served-model"
@@ -91,9 +47,9 @@ async def test_a_completion(server: Server) -> None:
     await engine.aclose()
 
 
-async def test_overload_and_failure_are_tried_again(server: Server) -> None:
+async def test_overload_and_failure_are_tried_again(server: ScriptedServer) -> None:
     server.script = [answering(429), answering(503, "<html>busy</html>", "text/html"), choice({"content": "[1]"})]
-    engine = server.engine()
+    engine = engine_at(server)
     assert (await engine.generate(ASK)).text == "[1]"
     await engine.aclose()
 
@@ -102,34 +58,46 @@ async def test_overload_and_failure_are_tried_again(server: Server) -> None:
     ("handler", "sentence"),
     [
         (answering(502, "<html><h1>Bad gateway [3] > [1]</h1></html>", "text/html"), "answered 502: Bad Gateway"),
+        (answering(500, '{"error": "<HTML>[3] > [1]"}'), "answered 500: Internal Server Error"),
         (answering(400, '{"error": {"message": "too long"}}'), "answered 400: too long"),
+        (answering(400, '{"error": {"message": "' + "long " * 1000 + '"}}'), "long long…"),
+        (answering(400, '"what"'), "answered 400: Bad Request"),
         (answering(404, '{"error": "no such model"}'), "answered 404: no such model"),
+        (answering(404, '{"detail": "Not Found"}'), "answered 404: Not Found"),
         (answering(200, "<html>hello</html>", "text/html"), "something that is not JSON"),
         (answering(200, "[]"), "JSON of another shape"),
         (answering(200, "{}"), "holds no choice"),
         (answering(200, '{"choices": []}'), "holds no choice"),
+        (dying, "gives no answer"),
     ],
 )
-async def test_a_failure_is_an_error_and_never_a_reply(server: Server, handler: Handler, sentence: str) -> None:
-    server.script = [handler] * 3
-    engine = server.engine()
+async def test_a_failure_is_an_error_and_never_a_reply(server: ScriptedServer, handler: Handler, sentence: str) -> None:
+    server.script = [handler]
+    engine = engine_at(server)
     with pytest.raises(EngineError) as caught:
         await engine.generate(ASK)
     assert sentence in str(caught.value)
     assert "[3]" not in str(caught.value)
+    assert len(str(caught.value)) < 500
     await engine.aclose()
 
 
-async def test_a_server_that_hangs(server: Server) -> None:
-    async def hang(request: web.Request) -> web.Response:
-        await asyncio.sleep(5)
-        return web.Response()
-
-    server.script = [hang]
-    engine = server.engine(timeout=0.2)
-    engine.options = engine.options.model_copy(update={"attempts": 1})
-    with pytest.raises(EngineError, match=r"gives no answer"):
+async def test_a_server_that_hangs(server: ScriptedServer) -> None:
+    server.script = [hanging]
+    engine = engine_at(server, timeout=0.2, attempts=1)
+    with pytest.raises(EngineError, match=r"gives no answer within 0.2 s"):
         await engine.generate(ASK)
+    await engine.aclose()
+
+
+async def test_a_deadline_is_kept(server: ScriptedServer) -> None:
+    server.script = [hanging]
+    engine = engine_at(server)
+    await engine.start()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2) as left:
+            await engine.generate(ASK)
+    assert asyncio.get_running_loop().time() - (left.when() or 0) < 0.05
     await engine.aclose()
 
 
@@ -140,54 +108,129 @@ async def test_a_server_that_is_not_there() -> None:
     await engine.aclose()
 
 
-async def test_passages_are_cut_by_the_servers_tokens(server: Server) -> None:
-    engine = server.engine()
+async def test_passages_are_cut_by_the_servers_tokens(server: ScriptedServer) -> None:
+    engine = engine_at(server)
     assert await engine.cut(["one two three four", "short"], 2) == ["one two", "short"]
     assert await engine.count(ASK) == 2
     await engine.aclose()
 
 
-async def test_a_server_without_tokens_wants_a_tokenizer(server: Server) -> None:
-    server.tokenizes = False
-    engine = server.engine()
-    with pytest.raises(MissingError, match=r"name the model's tokenizer"):
-        await engine.cut(["one two"], 1)
+async def test_a_server_without_tokens_wants_a_tokenizer(server: ScriptedServer, second: ScriptedServer) -> None:
+    server.tokenizes = second.tokenizes = False
+    for servers in ((server,), (server, second)):
+        engine = engine_at(*servers)
+        with pytest.raises(MissingError, match=r"name the model's tokenizer"):
+            await engine.cut(["one two"], 1)
+        await engine.aclose()
+
+
+async def test_a_reply_goes_on_from_the_prompts_tokens(server: ScriptedServer) -> None:
+    server.script = [{"choices": [{"text": " [1]", "finish_reason": "stop"}]}]
+    engine = engine_at(server)
+    request = Request(({"role": "user", "content": "a b"},), max_tokens=5, prefix="c a")
+    assert (await engine.generate(request)).text == " [1]"
+    assert server.paths == ["/v1/completions"]
+    assert [server.words[token] for token in server.bodies[0]["prompt"]] == ["a", "b", "c", "a"]
+    assert await engine.count(request) == 4
     await engine.aclose()
 
 
-def test_a_body_holds_only_what_is_not_the_default() -> None:
-    assert chat_body(ASK) == {
-        "messages": [{"role": "user", "content": "order these"}],
-        "max_tokens": 50,
-        "temperature": 0.0,
-        "stop": ["</answer>"],
-    }
+async def test_next_tokens(server: ScriptedServer) -> None:
+    engine = engine_at(server)
+    tokens = await (await engine._served.get()).tokens.singles(["yes", "no"], "")
+    rows = [{"token": f"token_id:{token}", "logprob": -float(token + 1)} for token in tokens]
+    server.script = [choice({"content": "yes"}, logprobs={"content": [{"top_logprobs": rows}]})]
+    told = await engine.next_token(ASK, ["no", "yes"])
+    assert told.logprobs == (-float(tokens[1] + 1), -float(tokens[0] + 1))
+    assert server.bodies[0]["logprob_token_ids"] == tokens[::-1]
+    with pytest.raises(EngineError, match=r"'two words' is 2 tokens of this model, not one"):
+        await engine.next_token(ASK, ["yes", "two words"])
+    await engine.aclose()
 
 
-def test_a_body_with_everything() -> None:
-    request = Request(
-        ({"role": "user", "content": "x"},),
-        max_tokens=5,
-        sampling=Sampling(temperature=0.6, top_p=0.95, top_k=20, min_p=0.1, seed=0),
-        prefix="<think>",
-        chat_options={"enable_thinking": True},
-    )
-    body = chat_body(request)
-    assert body["messages"][-1] == {"role": "assistant", "content": "<think>"}
-    assert body["continue_final_message"] is True
-    assert body["add_generation_prompt"] is False
-    assert (body["top_p"], body["top_k"], body["min_p"], body["seed"]) == (0.95, 20, 0.1, 0)
-    assert body["chat_template_kwargs"] == {"enable_thinking": True}
+async def test_choices_are_tokenized_once(server: ScriptedServer) -> None:
+    engine = engine_at(server)
+    tokens = (await engine._served.get()).tokens
+    first = await tokens.singles(["yes", "no"], "so: ")
+    server.tokenizes = False
+    assert await tokens.singles(["no", "yes"], "so: ") == first[::-1]
+    await engine.aclose()
+
+
+def test_what_each_dialect_offers() -> None:
+    text = {Capability.TEXT}
+    more = {Capability.CONTINUATION, Capability.LOGPROBS, Capability.PERMUTATIONS}
+    assert OpenAIEngine(OpenAIOptions()).capabilities == text | more
+    assert OpenAIEngine(OpenAIOptions(dialect="openai")).capabilities == text
+
+
+async def test_another_kind_of_server_gets_openais_fields_alone(server: ScriptedServer) -> None:
+    server.script = [choice({"content": "[1]"})]
+    engine = engine_at(server, dialect="openai")
+    await engine.generate(ASK)
+    assert set(server.bodies[0]) == {"model", "messages", "max_tokens", "temperature", "stop"}
+    with pytest.raises(EngineError, match=r"engine.dialect=vllm"):
+        await engine.next_token(ASK, ["A", "B"])
+    assert len(server.bodies) == 1
+    await engine.aclose()
+
+
+async def test_the_windows_of_a_query_are_spread_over_the_servers(
+    server: ScriptedServer, second: ScriptedServer
+) -> None:
+    server.script = [choice({"content": "[1]"})]
+    second.script = [choice({"content": "[1]"})]
+    engine = engine_at(server, second)
+    await asyncio.gather(*(engine.generate(ASK) for _ in range(6)))
+    assert (len(server.bodies), len(second.bodies)) == (3, 3)
+    assert engine.model == f"{server.url}, {second.url}"
+    await engine.aclose()
+
+
+async def test_servers_of_different_models_are_an_error(server: ScriptedServer, second: ScriptedServer) -> None:
+    second.model = "another-model"
+    engine = engine_at(server, second)
+    with pytest.raises(EngineError, match=r"serves 'served-model' and .* serves 'another-model'"):
+        await engine.start()
+    await engine.aclose()
+    engine = engine_at(server, second, model="served-model")
+    with pytest.raises(EngineError, match=r"serves 'another-model' and not 'served-model'; set engine.model"):
+        await engine.start()
+    await engine.aclose()
+
+
+async def test_one_of_the_servers_may_be_down_at_the_start(server: ScriptedServer) -> None:
+    server.script = [choice({"content": "[1]"})]
+    engine = OpenAIEngine(OpenAIOptions(base_url=f"http://127.0.0.1:9, {server.url}", attempts=1))
+    assert (await engine.generate(ASK)).text == "[1]"
+    await engine.aclose()
+
+
+async def test_an_identity_is_the_models_place_and_fingerprint(server: ScriptedServer, second: ScriptedServer) -> None:
+    server.script = [choice({"content": "[1]"}) | {"system_fingerprint": "one"}]
+    second.script = [choice({"content": "[1]"}) | {"system_fingerprint": "two"}]
+    first, same, other = engine_at(server), engine_at(server), engine_at(second)
+    assert await first.identity() == await first.identity() == await same.identity()
+    assert (await first.identity()).startswith("served-model@")
+    assert await other.identity() != await first.identity()
+    assert server.bodies[0]["max_tokens"] == 1
+    for engine in (first, same, other):
+        await engine.aclose()
 
 
 @pytest.mark.parametrize(
-    ("message", "finish", "expected"),
+    ("value", "roots"),
     [
-        ({"content": None, "reasoning_content": "cut"}, "length", Completion("", Finish.LENGTH, "cut", 7, 3)),
-        ({"content": None, "refusal": "I will not"}, "stop", Completion("I will not", Finish.REFUSED, "", 7, 3)),
-        ({"content": ""}, "content_filter", Completion("", Finish.REFUSED, "", 7, 3)),
-        ({"content": "[1]"}, None, Completion("[1]", Finish.STOP, "", 7, 3)),
+        ("http://a:1/v1/", ["http://a:1"]),
+        ("http://a,http://b/v1 , http://a", ["http://a", "http://b"]),
+        (["http://a", "http://b"], ["http://a", "http://b"]),
     ],
 )
-def test_what_servers_answer(message: dict[str, Any], finish: str, expected: Completion) -> None:
-    assert read_completion(choice(message, finish)) == expected
+def test_addresses_are_one_or_several(value: Any, roots: list[str]) -> None:
+    assert roots_of(checked(OpenAIOptions, {"base_url": value}, where="engine").base_url) == roots
+
+
+@pytest.mark.parametrize("value", ["gpu:8000", "", ["http://a", "b"], []])
+def test_addresses_that_are_none(value: Any) -> None:
+    with pytest.raises(SettingsError, match=r"begins with http://"):
+        checked(OpenAIOptions, {"base_url": value}, where="engine")

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from es_reasonrank.engines.base import Completion, Finish
 from es_reasonrank.rerank.parse import AnswerForm, parse
@@ -76,6 +74,8 @@ def test_a_direct_reply_that_names_an_order(text: str, order: tuple[int, ...], o
         ("[1] · just now. Report Abuse.\n[2] · just now. Report Abuse.", Outcome.MALFORMED),
         ("I'm sorry, but I cannot rank these.", Outcome.REFUSED),
         ("I can’t help with that.", Outcome.REFUSED),
+        ("I am so sorry, [3] > [1] > [2] > [4] is all I have.", Outcome.REFUSED),
+        ("I'm unable to rank these.", Outcome.REFUSED),
         ("<think> [3] > [1] > [2] > [4] seems right", Outcome.MALFORMED),
         ("9" * 6000, Outcome.MALFORMED),
     ],
@@ -179,48 +179,149 @@ def test_newlines_without_end_are_parsed_in_time() -> None:
     assert direct("1" + "\n" * 200_000 + "x").outcome is Outcome.MALFORMED
 
 
-FRAGMENTS = st.sampled_from(
+@pytest.mark.parametrize(
+    ("text", "order"),
     [
-        "<think>",
-        "</think>",
-        "<answer>",
-        "</answer>",
-        "[1]",
-        "[2]",
-        "[20]",
-        "[21]",
-        " > ",
-        ">",
-        ",",
-        "\n",
-        "1.",
-        "3",
-        "[",
-        "]",
-        "[] > []",
-        "passage",
-        "sorry, ",
-        "２",
-        "≻",
-        "\x00",
-        "😊",
-        "[A]",
-        "I'm sorry",
-        " ",
-    ]
+        ("[4]>[1]", (3, 0, 1, 2)),
+        ("[4] > [1].", (3, 0, 1, 2)),
+        ("4 > 1 > 2", (3, 0, 1, 2)),
+        ("- 4\n- 1\n- 2\n- 3", (3, 0, 1, 2)),
+        ("1) [4]\n2) [1]\n3) [2]\n4) [3]", (3, 0, 1, 2)),
+        ("[[4], [1], [2], [3]]", (3, 0, 1, 2)),
+        ("[4] = [1] > [2] = [3]", (3, 0, 1, 2)),
+        ("４ > 1 > २ > ٣", (3, 0, 1, 2)),
+        ("[4] ≻ [1] ≻ [2] ≻ [3]", (3, 0, 1, 2)),
+        ("The best are [4] > [1] > [2], in full: [4] > [1] > [2] > [3].", (3, 0, 1, 2)),
+        ("[4] > [1] > [2] > [3]</s>", (3, 0, 1, 2)),
+        ("[3] > [9]", (2, 0, 1, 3)),
+        ("[4] > [4] > [4]", (3, 0, 1, 2)),
+        ("[THINK]why[/THINK] The order: [4] > [1] > [2] > [3]", (3, 0, 1, 2)),
+        ("<reasoning>[1] > [2] > [3] > [4]?</reasoning> So: [4] > [1] > [2] > [3]", (3, 0, 1, 2)),
+    ],
 )
-REPLIES = st.one_of(st.text(max_size=200), st.lists(FRAGMENTS, max_size=60).map("".join))
+def test_another_form_counts_where_it_can_be_nothing_else(text: str, order: tuple[int, ...]) -> None:
+    verdict = direct(text)
+    assert (verdict.order, verdict.outcome) == (order, Outcome.REPAIRED)
 
 
-@settings(max_examples=2000, deadline=None)
-@given(REPLIES, REPLIES, st.sampled_from(Finish), st.booleans(), st.integers(1, 20))
-def test_any_reply_gives_a_permutation(text: str, reasoning: str, finish: Finish, thinking: bool, size: int) -> None:
-    verdict = parse(Completion(text, finish, reasoning, generated_tokens=1), form(size), thinking=thinking)
-    assert sorted(verdict.order) == list(range(size))
-    if not verdict.outcome.ranks:
-        assert verdict.order == tuple(range(size))
-    if verdict.outcome is Outcome.OK:
-        assert not verdict.detail
+@pytest.mark.parametrize(
+    "text",
+    [
+        # messages of failures
+        "Rate limit: retry after 3 seconds, 2 of 1 requests left",
+        "Error 4: 3 > 1, 2 retries",
+        "503\n4\n1",
+        "<html><head><title>502</title></head><body>[3] > [1] bad gateway, 2 > 4</body></html>",
+        '{"error": {"code": 4, "ids": [3, 1, 2, 4]}}',
+        # grades, and lists that could be grades
+        "3, 1",
+        "3 > 1",
+        "[3, 1, 2]",
+        "3, 3, 0, 1",
+        "0, 3, 2, 1",
+        "1: 3\n2: 1\n3: 4\n4: 2",
+        "1. 3\n2. 1\n3. 4\n4. 2",
+        "[1] 3\n[2] 1\n[3] 4\n[4] 2",
+        # who counts from 0, or numbers by another window
+        "[0] > [3] > [1] > [2]",
+        "[3] > [0] > [1]",
+        "[31] > [12] > [3]",
+        "[21] > [22] > [23] > [24] > [3] > [1]",
+        # no order, or several
+        "[4] = [3] = [2] = [1]",
+        "4 = 3 = 2 = 1",
+        "[4] < [3] < [2] < [1]",
+        "[1] > [2] > [3] > [4] at first, but then [4] > [3] > [2] > [1]",
+        "[4] > [1] > [2] > [3]\n\nUser: another query\nAssistant: [1] > [3] > [2] > [4]",
+        "<answer>[4] > [1] > [2] > [3]</answer> or <answer>[1] > [2] > [3] > [4]</answer>",
+        "<answer>[4] > [1] > [2] > [3]</answer> or <answer>[3]</answer>",
+        "<answer>[4] > [1] > [2] > [3]</answer>, as you asked, between <answer> and </answer>",
+        # echoes
+        "The form is [] > [], as in [2] > [1].",
+        "2 > 1 > 3 is false",
+        "[1-4]",
+        "(4) > (3) > (2) > (1)",
+        "［4］ ＞ ［3］ ＞ ［2］ ＞ ［1］",
+        "[³] > [²] > [¹]",
+        # unfinished reasoning, however it is opened
+        "Sure. <think> it could be [3] > [1] > [2] > [4]",
+        "<think>a</think> wait <think> [3] > [1] > [2] > [4]",
+        "<think>a</think><answer>[3] > [1] > [2] > [4]</answer><think>or not",
+        '<Think mode="deep"> [3] > [1] > [2] > [4]',
+        "<thinking> [3] > [1] > [2] > [4] </think>",
+        "<think> [3] > [1] > [2] > [4] </thinking>",
+        "<think> [3] > [1] > [2] > [4] </ think>",
+        "<reasoning> [3] > [1] > [2] > [4]",
+        "[THINK] [3] > [1] > [2] > [4]",
+        "◁think▷ [3] > [1] > [2] > [4]",
+    ],
+)
+@pytest.mark.parametrize("thinking", [False, True])
+def test_what_can_be_something_else_promotes_nothing(text: str, thinking: bool) -> None:
+    for finish in (Finish.STOP, Finish.LENGTH):
+        verdict = parse(Completion(text, finish, generated_tokens=9), FOUR, thinking=thinking)
+        assert verdict.order == (0, 1, 2, 3)
+        assert verdict.outcome is (Outcome.MALFORMED if finish is Finish.STOP else Outcome.TRUNCATED)
+
+
+def test_a_window_of_two_takes_no_order_from_prose() -> None:
+    """Its whole order looks like the example that instructions give."""
+    assert direct("The form is [2] > [1].", form(2)).outcome is Outcome.MALFORMED
+    assert direct("[2] > [1]", form(2)).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "outcome"),
+    [
+        ("It could be [4] > [1] > [2] > [3] in the end", "", Outcome.MALFORMED),
+        ("It could be [4] > [1] > [2] > [3] in the end", "why", Outcome.REPAIRED),
+        ("<think></think> It is [4] > [1] > [2] > [3] in the end", "", Outcome.REPAIRED),
+        ("It could be <answer>[4] > [1] > [2] > [3]</answer>", "", Outcome.OK),
+        ("[4] > [1] > [2] > [3], for these reasons", "", Outcome.REPAIRED),
+    ],
+)
+def test_where_reasoning_is_asked_for_and_no_tag_ends_it_a_chain_can_be_a_draft(
+    text: str, reasoning: str, outcome: Outcome
+) -> None:
+    """A chat template may have opened it."""
+    verdict = think(text, reasoning=reasoning)
+    assert verdict.outcome is outcome
+    assert verdict.order == ((3, 0, 1, 2) if outcome.ranks else (0, 1, 2, 3))
+
+
+def test_a_draft_in_a_reply_that_was_cut_is_no_order() -> None:
+    draft = "I begin with [4] > [1] > [2] > [3], but passage"
+    assert direct(draft, finish=Finish.LENGTH).outcome is Outcome.TRUNCATED
+    assert direct(draft.removeprefix("I begin with "), finish=Finish.LENGTH).order == (3, 0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "outcome"),
+    [
+        ("<answer><answer>[2] > [1] > [4] > [3]</answer></answer>", Finish.STOP, Outcome.OK),
+        ("<answer>old <answer>[2] > [1] > [4] > [3]</answer>", Finish.STOP, Outcome.OK),
+        ("<answer>[2] > [1] > [4] > [3]</answer><answer>[2] > [1] > [4] > [3]", Finish.STOP, Outcome.OK),
+        ("<answer>[2] > [1] > [4] > [3]</answer><answer>[2] > [1]", Finish.LENGTH, Outcome.TRUNCATED),
+        ("<answer>[2] > [1] > [4] > [3]</answer> That is all", Finish.LENGTH, Outcome.OK),
+        ("<think>a <think>b</think> <answer>[2] > [1] > [4] > [3]</answer>", Finish.STOP, Outcome.OK),
+        ("<THINK >a</THINK> <Answer>[2] > [1] > [4] > [3]</ANSWER>", Finish.STOP, Outcome.OK),
+        ("<answer>The order is [2] > [1] > [4] > [3]</answer>", Finish.STOP, Outcome.REPAIRED),
+        ("<think>< /think>< answer>(4)</think><answer>[2] > [1] > [4] > [3]</answer>", Finish.STOP, Outcome.OK),
+        ("<think>a</think><answer>2</answer>", Finish.STOP, Outcome.MALFORMED),
+        ("<think>a</think><answer>[2] > [1] > [4] > [3]</answer></think>", Finish.STOP, Outcome.EMPTY),
+    ],
+)
+def test_tags_in_disorder(text: str, finish: Finish, outcome: Outcome) -> None:
+    verdict = think(text, finish)
+    assert verdict.outcome is outcome
+    assert verdict.order == ((1, 0, 3, 2) if outcome.ranks else (0, 1, 2, 3))
+
+
+def test_letters_in_other_forms() -> None:
+    assert direct("1. B\n2. A\n3. D\n4. C", LETTERS).order == (1, 0, 3, 2)
+    assert direct("b > a > d > c", LETTERS).order == (1, 0, 3, 2)
+    for text in ("A", "A > B", "I, A", "A b c d", "[E] > [F] > [B]"):
+        assert direct(text, LETTERS).outcome is Outcome.MALFORMED
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"needs the recorded reasoning traces under {SHARED}")
