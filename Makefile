@@ -1,4 +1,4 @@
-# make install | demo | test | check | docs
+# make install | demo | test | check | docs | bench
 # Everything lands in .venv and in the user's cache folder; nothing else has to be typed.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check docs constraints clean
+.PHONY: install demo test check docs bench constraints clean
 
 install: $(STAMP)
 
@@ -35,6 +35,10 @@ check: install
 
 docs: install
 	$(BIN)/python docs/generate.py
+
+# Measures against rank_llm, which gets an environment of its own in the cache folder.
+bench: install
+	$(BIN)/python tests/benchmarks/peer/bench_peer.py build/bench_peer.json
 
 # Writes the pins again from what setup.cfg allows.
 constraints:

@@ -27,8 +27,9 @@ def test_a_profile_with_a_template_beside_it(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(block("yaml", "# small.yaml"))
     (tmp_path / "ours.yaml").write_text(block("yaml", "# ours.yaml"))
     reranker = Reranker.load(tmp_path / "small.yaml")
-    assert isinstance(reranker.ranker.judge, ListwiseJudge)
-    assert reranker.ranker.judge.prompter.template.system_message == "You sort texts by how well they answer a question."
+    judge = reranker.ranker.judge
+    assert isinstance(judge, ListwiseJudge)
+    assert judge.prompter.template.system_message == "You sort texts by how well they answer a question."
 
 
 async def test_a_judge_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
