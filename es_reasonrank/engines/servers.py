@@ -179,13 +179,15 @@ class Servers:
     async def _send(
         self, server: Server, method: str, path: str, body: Mapping[str, Any] | None, *, alone: bool
     ) -> Json:
+        # In ASCII, half a surrogate pair in a passage is the server's to refuse and no error of encoding here.
+        content = None if body is None else json.dumps(body)
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await self._http().request(method, server.root + path, json=body)
+                answer = await self._http().request(method, server.root + path, content=content)
         except TimeoutError as error:
             message = f"{server.root} gives no answer within {self._timeout:g} s"
             raise ServerError(message, retryable=True) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             raise ServerError(f"{server.root} gives no answer: {reason}", retryable=True) from error
         if answer.status_code != httpx.codes.OK:
@@ -195,7 +197,7 @@ class Servers:
     def _http(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client = httpx.AsyncClient(
-                headers=self._headers,
+                headers={"Content-Type": "application/json", **self._headers},
                 timeout=httpx.Timeout(None, connect=5.0),
                 limits=httpx.Limits(max_connections=None, keepalive_expiry=_IDLE),
             )

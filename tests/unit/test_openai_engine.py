@@ -108,6 +108,22 @@ async def test_a_server_that_is_not_there() -> None:
     await engine.aclose()
 
 
+@pytest.mark.parametrize("address", ["http://[", "http://a:b", "http://nowhere.invalid"])
+async def test_an_address_that_leads_nowhere(address: str) -> None:
+    engine = OpenAIEngine(OpenAIOptions(base_url=address, attempts=1))
+    with pytest.raises(EngineError, match=r"gives no answer"):
+        await engine.start()
+    await engine.aclose()
+
+
+async def test_half_a_surrogate_pair_reaches_the_server(server: ScriptedServer) -> None:
+    server.script = [choice({"content": "[1]"})]
+    engine = engine_at(server)
+    await engine.generate(Request(({"role": "user", "content": "half \ud83d"},), max_tokens=5))
+    assert server.bodies[0]["messages"][0]["content"] == "half \ud83d"
+    await engine.aclose()
+
+
 async def test_passages_are_cut_by_the_servers_tokens(server: ScriptedServer) -> None:
     engine = engine_at(server)
     assert await engine.cut(["one two three four", "short"], 2) == ["one two", "short"]
