@@ -36,7 +36,10 @@ def run(command: Sequence[str], inputs: Mapping[str, Any], environment: Mapping[
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            peak = _watch(process)
+            try:
+                peak = _watch(process)
+            finally:
+                process.terminate()  # nothing to do but where this process is interrupted
         if process.returncode or not answer.is_file():
             said = log.read_text(errors="replace")[-_LAST:]
             raise EngineError(f"{command[-1]} ended with code {process.returncode}:\n{said}", engine="vllm")
