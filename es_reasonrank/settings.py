@@ -16,6 +16,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, Field, SecretStr
 
 from es_reasonrank.paths import config_file
+from es_reasonrank.service_settings import ServiceSettings
 from es_reasonrank.validation import Checked, checked, put, read_yaml
 
 PREFIX = "ES_REASONRANK_"
@@ -61,6 +62,7 @@ class Settings(Checked):
     elastic: ElasticSettings = ElasticSettings()
     engine: EngineSettings = EngineSettings()
     cache: CacheSettings = CacheSettings()
+    service: ServiceSettings = ServiceSettings()
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,12 @@ def _sources(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[t
 
 def _split(key: str, text: str) -> Any:
     """A list's elements are separated by commas in an environment variable."""
-    is_list = get_args(Settings.model_fields[key].annotation) if key in Settings.model_fields else ()
-    return [part.strip() for part in text.split(",") if part.strip()] if Ellipsis in is_list else text
+    model: Any = Settings
+    *path, name = key.split(".")
+    for part in path:
+        model = model.model_fields[part].annotation
+    is_list = get_args(model.model_fields[name].annotation) == (str, Ellipsis)
+    return [part.strip() for part in text.split(",") if part.strip()] if is_list else text
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,7 @@ from es_reasonrank.rerank.pool import run_all
 from es_reasonrank.rerank.profile import Profile, load_profile
 from es_reasonrank.rerank.session import Ranker, Session
 from es_reasonrank.rerank.settling import Attempt, settled
-from es_reasonrank.types import Candidate, Outcome, Ranking, Status, Trace, Verdict
+from es_reasonrank.types import Candidate, Outcome, Ranking, Status, Trace, Verdict, Window
 
 Document = str | Mapping[str, Any] | Candidate
 OnFailure = Literal["base_order", "error"]
@@ -94,6 +94,7 @@ class Reranker:
         depth: int | None = None,
         deadline: float | None = None,
         on_failure: OnFailure = "base_order",
+        on_window: Callable[[Window], None] | None = None,
     ) -> Ranking:
         """Rank `documents`, which stand in the first stage's order.
 
@@ -102,6 +103,7 @@ class Reranker:
             depth: how many from the head are reranked, the profile's depth by default.
             deadline: seconds after which what is done counts, and the rest keeps its order.
             on_failure: what a window without an order does: it keeps its incoming order, or fails the call.
+            on_window: told of each window as it ends.
 
         Returns:
             A ranking of all documents. Those without text and those beyond the depth keep their places.
@@ -116,7 +118,7 @@ class Reranker:
         candidates = tuple(candidate(document, place) for place, document in enumerate(documents))
         head = range(min(len(candidates), self.profile.depth if depth is None else depth))
         movable = [place for place in head if candidates[place].has_text]
-        attempts = self._attempts(query, candidates, movable)
+        attempts = self._attempts(query, candidates, movable, on_window)
         started = time.monotonic()
         if len(movable) > 1:
             try:
@@ -133,11 +135,17 @@ class Reranker:
             raise EngineError(_why(trace), engine=self.profile.engine["name"])
         return settled(query, candidates, movable, attempts, self.profile.fusion, trace)
 
-    def _attempts(self, query: str, candidates: tuple[Candidate, ...], movable: Sequence[int]) -> list[Attempt]:
+    def _attempts(
+        self,
+        query: str,
+        candidates: tuple[Candidate, ...],
+        movable: Sequence[int],
+        on_window: Callable[[Window], None] | None,
+    ) -> list[Attempt]:
         """The ranking from each incoming order that the profile asks for; nothing is asked yet."""
         orders = arrangements(self.profile.orders, len(movable))
         return [
-            Attempt(Session(self.ranker, query, candidates, [movable[item] for item in order], []), order)
+            Attempt(Session(self.ranker, query, candidates, [movable[item] for item in order], [], on_window), order)
             for order in orders
         ]
 

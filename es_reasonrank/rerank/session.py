@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from es_reasonrank.engines.base import Capability, Engine
@@ -61,6 +61,8 @@ class Session:
     movable: Sequence[int]
     windows: list[Window]
     """Every window of the whole ranking, in the order in which they ended; several sessions may share it."""
+    on_window: Callable[[Window], None] | None = None
+    """Told of each window as it ends."""
     name: str = ""
     """The stage that this is, empty for the ranking's own."""
 
@@ -90,20 +92,21 @@ class Session:
 
     def record(self, shown: tuple[int, ...], verdict: Verdict, started: float, *, cached: bool = False) -> None:
         """Note a window."""
-        self.windows.append(
-            Window(
-                shown=shown,
-                order=tuple(shown[place] for place in verdict.order),
-                outcome=verdict.outcome,
-                detail=verdict.detail,
-                reasoning=verdict.reasoning,
-                reply=verdict.reply,
-                scores=verdict.scores,
-                prompt_tokens=verdict.prompt_tokens,
-                generated_tokens=verdict.generated_tokens,
-                seconds=time.monotonic() - started,
-                attempts=verdict.attempts,
-                cached=cached,
-                stage=self.name,
-            )
+        window = Window(
+            shown=shown,
+            order=tuple(shown[place] for place in verdict.order),
+            outcome=verdict.outcome,
+            detail=verdict.detail,
+            reasoning=verdict.reasoning,
+            reply=verdict.reply,
+            scores=verdict.scores,
+            prompt_tokens=verdict.prompt_tokens,
+            generated_tokens=verdict.generated_tokens,
+            seconds=time.monotonic() - started,
+            attempts=verdict.attempts,
+            cached=cached,
+            stage=self.name,
         )
+        self.windows.append(window)
+        if self.on_window is not None:
+            self.on_window(window)

@@ -41,7 +41,7 @@ def profile_of(*changes: str) -> Profile:
 def windows(count: int, size: int, seed: int) -> list[tuple[str, list[Candidate]]]:
     """Windows of random passages, each with one of the demo's questions."""
     chance = random.Random(seed)
-    texts = [Candidate(row["_id"], row["text"], row["title"]) for row in passages()]
+    texts = [Candidate(row["_id"], row["body"], row["title"]) for row in passages()]
     asked = list(questions().values())
     return [(chance.choice(asked), chance.sample(texts, size)) for _ in range(count)]
 

@@ -1,0 +1,1 @@
+"""The proxy: every request goes to Elasticsearch as it came; searches that ask for it come back reranked."""
