@@ -28,8 +28,9 @@ class Rollout(Checked):
     mode: Literal["on", "shadow", "percentage", "interleave"] = Field(
         "on", description="For all, for none (both orders are logged), for a share of users, or both orders mixed."
     )
-    percentage: float = Field(100.0, ge=0, le=100, description="percentage: users that get the reranked order.")
+    percentage: float = Field(100.0, ge=0, le=100, description="Users that the mode holds for, but for on; 0 to 100.")
     key_header: str = Field("X-Opaque-Id", description="Header with what tells users apart; without it, the query.")
+    salt: str = Field("", description="Any text; another one draws other users, and hides them better in the log.")
     log: Path | None = Field(None, description="File that takes both orders of every search, a JSON line each.")
 
     @model_validator(mode="after")
@@ -77,6 +78,7 @@ class ServiceSettings(Checked):
     max_body: int = Field(10_000_000, ge=1, description="Bytes that a body may have that the service itself reads.")
     max_documents: int = Field(1_000, ge=1, description="Documents that one request may have reranked.")
     results_index: str | None = Field(None, description="Index that `batch` wrote to: its answers are served first.")
+    results_age: float = Field(7 * 86_400.0, gt=0, description="Seconds after which such an answer is no longer fresh.")
     judgments_index: str = Field("es-reasonrank-judgments", description="Index that ratings and clicks go to.")
     playground: bool = Field(True, description="Whether there is a page at /playground.")
     api_keys: tuple[ApiKey, ...] = Field((), description="Who may call the rerank API and write; empty: local use.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
@@ -82,22 +81,6 @@ def print_trace(ranking: Ranking, *, explain: bool, before: str = "") -> None:
                 f"[yellow]{window.outcome}[/yellow]: {escape(window.detail)}; its window kept the base order"
             )
             break
-
-
-def trace_json(trace: Trace, explain: bool) -> dict[str, Any]:
-    """The trace for programs; windows and their reasoning only with `explain`."""
-    summary: dict[str, Any] = {
-        "status": trace.status,
-        "profile": trace.profile,
-        "model": trace.model,
-        "seconds": round(trace.seconds, 4),
-        "windows": len(trace.windows),
-        "cached": trace.cached,
-        "outcomes": {str(outcome): count for outcome, count in sorted(trace.outcomes.items())},
-        "prompt_tokens": trace.prompt_tokens,
-        "generated_tokens": trace.generated_tokens,
-    }
-    return summary | ({"trace": [asdict(window) for window in trace.windows]} if explain else {})
 
 
 def _status(trace: Trace) -> str:

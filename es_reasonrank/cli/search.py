@@ -15,7 +15,7 @@ from rich.text import Text
 from es_reasonrank.cli import output
 from es_reasonrank.cli.loading import load
 from es_reasonrank.cli.options import as_json, search_options
-from es_reasonrank.cli.report import exit_code, move, print_trace, trace_json
+from es_reasonrank.cli.report import exit_code, move, print_trace
 from es_reasonrank.elastic.cache import cache_of
 from es_reasonrank.elastic.client import connected
 from es_reasonrank.elastic.passages import TextSource
@@ -25,6 +25,7 @@ from es_reasonrank.errors import DataError, EngineError, InputError
 from es_reasonrank.files import json_object
 from es_reasonrank.rerank.profile import Profile
 from es_reasonrank.rerank.reranker import Reranker
+from es_reasonrank.rerank.trace import trace_json
 from es_reasonrank.settings import Settings
 from es_reasonrank.validation import checked
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from es_reasonrank.elastic.failures import mapped
@@ -35,13 +35,19 @@ async def text_fields(client: AsyncElasticsearch, index: str) -> tuple[str, ...]
         SearchError: the index has no field that does.
     """
     types = await field_types(client, index)
-    texts = [name for name, kind in types.items() if kind in _TEXT]
-    if not texts:
+    found = likely_text_fields(types)
+    if not found:
         raise SearchError(
             f"index {index!r} has no text field to rerank by; its fields: {', '.join(sorted(types))}", index=index
         )
+    return found
+
+
+def likely_text_fields(types: Mapping[str, str]) -> tuple[str, ...]:
+    """Of fields with their types, those that most probably hold a hit's title and text; none where none is text."""
+    texts = [name for name, kind in types.items() if kind in _TEXT]
     found = [_first(_TITLES, texts), _first(_BODIES, texts)]
-    return tuple(name for name in found if name) or (sorted(texts)[0],)
+    return tuple(name for name in found if name) or tuple(sorted(texts)[:1])
 
 
 async def searched_fields(client: AsyncElasticsearch, index: str, fields: Sequence[str]) -> list[str]:

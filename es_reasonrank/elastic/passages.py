@@ -83,7 +83,10 @@ def candidate(hit: Hit, source: TextSource) -> Candidate:
 
 def values(hit: Hit, field: str) -> list[str]:
     """Every value of a field in a hit, from `fields`, else from `_source`, through nested objects and lists."""
-    found = list(_walk(hit.get("fields") or {}, field)) or list(_walk(hit.get("_source") or {}, field))
+    source = hit.get("_source") or {}
+    if "fields" not in hit and isinstance(text := source.get(field), str):
+        return [text]  # by far the most frequent case
+    found = list(_walk(hit.get("fields") or {}, field)) or list(_walk(source, field))
     return [str(value) for value in found if value is not None and not isinstance(value, (Mapping, list))]
 
 

@@ -124,8 +124,8 @@ class OpenAIEngine:
         return (await self._served.get()).context
 
     async def control_tokens(self) -> frozenset[str]:
-        """Not known from outside; the forms that chat templates use are neutralised anyway."""
-        return frozenset()
+        """Those of the named tokenizer; a server does not tell its own."""
+        return (await self._served.get()).tokens.control_tokens
 
     async def cut(self, texts: Sequence[str], limit: int) -> list[str]:
         """By the server's or the named tokenizer."""

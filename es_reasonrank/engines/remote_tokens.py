@@ -22,6 +22,10 @@ _REMEMBERED = 10_000
 class RemoteTokens(Protocol):
     """Cuts and counts by the model's tokens."""
 
+    @property
+    def control_tokens(self) -> frozenset[str]:
+        """The texts that the tokenizer reads as control tokens, as far as they are known."""
+
     async def cut(self, texts: Sequence[str], limit: int) -> list[str]:
         """Each text's longest beginning of at most `limit` tokens."""
 
@@ -45,6 +49,11 @@ class ServerTokens:
     def __init__(self, post: Post) -> None:
         self._post = post
         self._known: LRUCache[tuple[str, str], list[int]] = LRUCache(_REMEMBERED)
+
+    @property
+    def control_tokens(self) -> frozenset[str]:
+        """Not told; the forms that chat templates use are neutralised anyway."""
+        return frozenset()
 
     async def cut(self, texts: Sequence[str], limit: int) -> list[str]:
         """Two calls a text, for those that can be too long."""
@@ -115,6 +124,8 @@ class FileTokens:
             self._inner = Tokenizer.from_file(str(file)) if file.is_file() else Tokenizer.from_pretrained(name)
         except Exception as error:
             raise MissingError(f"tokenizer {name!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+        added = self._inner.get_added_tokens_decoder().values()
+        self.control_tokens = frozenset(str(token.content) for token in added if token.special)
 
     async def cut(self, texts: Sequence[str], limit: int) -> list[str]:
         """Here, without a call."""

@@ -33,11 +33,13 @@ class AnswerForm:
         identifiers: the window's identifiers, in the order shown.
         whole: pattern of a well-formed answer.
         identifier: pattern of one identifier; its only group is the bare identifier.
+        examples: answers that the prompt itself shows; a reply that repeats one says nothing.
     """
 
     identifiers: tuple[str, ...]
     whole: str = r"\[\d+\]( > \[\d+\])*"
     identifier: str = r"\[(\d+)\]"
+    examples: frozenset[tuple[str, ...]] = frozenset()
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -68,7 +70,7 @@ class AnswerForm:
 
     @property
     def _unit(self) -> str:
-        return "(?:" + re.sub(r"(?<!\\)\((?!\?)", "(?:", self.identifier) + ")"
+        return _ungrouped(self.identifier)
 
 
 class NoAnswerError(Exception):
@@ -192,6 +194,8 @@ def _ordered(answer: Answer, form: AnswerForm) -> Reading:
         raise NoAnswerError(Outcome.TRUNCATED, detail)
     if rest and _of_another_window(set(found), form):
         raise NoAnswerError(Outcome.MALFORMED, quoted("the answer names identifiers of no passage here", answer.text))
+    if tuple(found) in form.examples and not _permutes(found, form):
+        raise NoAnswerError(Outcome.MALFORMED, quoted("the answer is the prompt's own example", answer.text))
     if any(order not in (None, named) for order in (_complete(draft, form) for draft in set(answer.drafts))):
         raise NoAnswerError(Outcome.MALFORMED, quoted("the reply holds answers that differ", answer.text))
     mended = tuple(
@@ -286,7 +290,7 @@ def _identifiers(answer: Answer, form: AnswerForm) -> tuple[list[str], bool]:
 
 
 def _chain_inside(text: str, form: AnswerForm, *, drafting: bool) -> list[str]:
-    """The longest chain inside other text, if there is one and no other contradicts it.
+    """The longest chain inside other text, if there is one that is no example and no other contradicts it.
 
     Args:
         drafting: whether it may be a draft, since the text is cut or may be reasoning, unless the text begins with it.
@@ -302,7 +306,7 @@ def _chain_inside(text: str, form: AnswerForm, *, drafting: bool) -> list[str]:
         places = [place.get(identifier, -1) for identifier in dict.fromkeys(found) if identifier in form.places]
         if places != sorted(places) or -1 in places:
             raise NoAnswerError(Outcome.MALFORMED, quoted("the reply names orders that differ", text))
-    return longest
+    return [] if tuple(longest) in form.examples else longest
 
 
 def _enough(found: list[str], form: AnswerForm) -> bool:
@@ -318,6 +322,18 @@ def identifiers_in(pattern: str, text: str) -> list[str]:
         each: str(int(each)) if each.isdecimal() and len(each) < 9 else each.casefold() for each in dict.fromkeys(found)
     }
     return [known[each] for each in found]
+
+
+def shown_in(prompt: str, identifier: str) -> frozenset[tuple[str, ...]]:
+    """The answers that a prompt's own words show: its identifiers, and those that stand side by side as one."""
+    one = _ungrouped(identifier)
+    found = re.findall(rf"{one}(?:[^\w\0]{{1,9}}{one})*", prompt)
+    return frozenset(tuple(identifiers_in(identifier, each)) for each in found)
+
+
+def _ungrouped(pattern: str) -> str:
+    """A pattern whose groups are not counted and have no name, so that it can be repeated."""
+    return "(?:" + re.sub(r"(?<!\\)\((?:\?P<\w+>|(?!\?))", "(?:", pattern) + ")"
 
 
 def quoted(what: str, text: str) -> str:

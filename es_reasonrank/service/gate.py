@@ -12,7 +12,7 @@ class Overloaded(Exception):  # noqa: N818 - it is an answer, not a fault
 
 
 class Gate:
-    """Lets `at_once` in; `queue` more may wait."""
+    """Lets `at_once` in; `queue` more may wait, and get their turn in the order in which they came."""
 
     def __init__(self, at_once: int, queue: int) -> None:
         self._slots = asyncio.Semaphore(at_once)

@@ -3,79 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-
-from cachetools import TTLCache
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from uuid import uuid4
 
 from es_reasonrank.errors import InputError, ReasonRankError
 from es_reasonrank.rerank.profile import Profile
-from es_reasonrank.service.breaker import Breaker
+from es_reasonrank.service.answers import Answer, Ask, Reason, answer_of, base, movable, seconds_of
+from es_reasonrank.service.breaker import Breaker, Call
 from es_reasonrank.service.gate import Gate, Overloaded
-from es_reasonrank.service.rankers import Rankers, named
+from es_reasonrank.service.rankers import Loading, Rankers, named
+from es_reasonrank.service.remembered import Remembered, key_of
 from es_reasonrank.service_settings import ServiceSettings
-from es_reasonrank.types import Candidate, Outcome, Ranking, Status, Trace, Window
+from es_reasonrank.types import Candidate, Ranking, Status
 
+__all__ = ["Answer", "Ask", "Observer", "RankingService", "Reason"]
 
-class Reason(StrEnum):
-    """Why a search did not get all of its reranking. The set is closed; headers, logs and metrics use these words."""
-
-    NONE = ""
-    NOTHING_TO_RANK = "nothing_to_rank"
-    """Fewer than two hits with text."""
-    DEADLINE = "deadline"
-    """Time was up."""
-    OVERLOAD = "overload"
-    """Too many rankings were waiting."""
-    CIRCUIT_OPEN = "circuit_open"
-    """The model failed so often that it is left alone for a while."""
-    MODEL_FAILED = "model_failed"
-    """The model, or what serves it, failed."""
-    BAD_ANSWER = "bad_answer"
-    """The model answered, but named no order."""
-    STOPPING = "stopping"
-    """The service is about to stop."""
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One list to rank. It stands in the first stage's order."""
-
-    query: str
-    candidates: Sequence[Candidate]
-    profile: str = ""
-    """A profile's name; the service's default where it is empty."""
-    depth: int | None = None
-    deadline: float | None = None
-    """Seconds; the service's default where it is None."""
-    caller: str = ""
-    """What tells callers' credentials apart: nobody is served what was remembered for another."""
-    on_window: Callable[[Window], None] | None = None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The order, and how it came about."""
-
-    ranking: Ranking
-    status: Status
-    reason: Reason = Reason.NONE
-    detail: str = ""
-    """A sentence, where there is something to say."""
-    queued: float = 0.0
-    """Seconds that it waited for its turn."""
-    remembered: bool = False
-    """Whether the whole order was known from before."""
-
+_log = logging.getLogger(__name__)
 
 Observer = Callable[[Ask, Answer], None]
 
-_HANGS = 0.5
-"""Seconds after its deadline when a ranking counts as lost."""
+_LATE = 0.03
+"""Seconds after its deadline when a ranking is given up: a model that keeps the deadline has answered by then."""
+_EARLY_SHARE, _EARLY_MOST = 0.05, 0.1
+"""The model's own deadline comes before the caller's, by this share of the time and by so many seconds at most: what it
+has done until then still counts."""
 
 
 class RankingService:
@@ -92,14 +46,18 @@ class RankingService:
         self.gate = Gate(settings.at_once, settings.queue)
         self.observers: list[Observer] = []
         """Told of every answer: metrics and logs."""
-        self.breakers: dict[str, Breaker] = {}
+        self.breakers = {name: Breaker(settings.breaker_failures, settings.breaker_pause) for name in rankers.profiles}
         """One a profile."""
-        self._stopping = asyncio.Event()
-        self._known: TTLCache[str, Ranking] = TTLCache(settings.cache_size, settings.cache_ttl)
+        self._stopping = False
+        self._limits: set[asyncio.Timeout] = set()
+        self._remembered = Remembered(settings.cache_size, settings.cache_ttl)
 
     def stop(self) -> None:
         """Give every ranking that is under way its base order, and take on no new one."""
-        self._stopping.set()
+        self._stopping = True
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
 
     async def rank(self, ask: Ask) -> Answer:
         """Rank one list.
@@ -111,104 +69,137 @@ class RankingService:
         profile = named(self.rankers.profiles, ask.profile)
         if not ask.query.strip():
             raise InputError("the query is empty; give a query to rank by")
-        key = _key(profile.name, ask)
-        known = self._known.get(key)
+        key = key_of(profile.name, ask)
+        known = self._remembered.get(key, ask)
         if known is not None:
-            answer = Answer(replace(known, candidates=tuple(ask.candidates)), Status.OK, remembered=True)
+            answer = Answer(known, Status.OK, remembered=True)
+            if ask.on_window is not None:
+                for window in known.trace.windows:
+                    ask.on_window(window)
         else:
             answer = await self._asked(profile, ask)
             if answer.status is Status.OK:
-                self._known[key] = answer.ranking
-        for observer in self.observers:
-            observer(ask, answer)
+                self._remembered.put(key, answer.ranking)
+        self._tell(ask, answer)
         return answer
+
+    async def probe(self, profile: str = "") -> Answer:
+        """Whether a model works: it is asked about two short passages that no cache knows. No observer is told.
+
+        Raises:
+            SettingsError: there is no such profile.
+        """
+        texts = ("Cats sleep most of the day.", "Air scatters blue light more than red light.")
+        passages = [Candidate(id=str(place), text=text) for place, text in enumerate(texts)]
+        ask = Ask(f"why is the sky blue ({uuid4().hex})", passages)
+        return await self._asked(named(self.rankers.profiles, profile), ask)
 
     async def _asked(self, profile: Profile, ask: Ask) -> Answer:
         """The model's answer, unless there is no use in asking."""
-        breaker = self.breakers.setdefault(
-            profile.name, Breaker(self.settings.breaker_failures, self.settings.breaker_pause)
-        )
-        arrived = time.monotonic()
-        deadline = arrived + (ask.deadline or self.settings.deadline)
-        if self._stopping.is_set():
-            return _base(profile, ask, Reason.STOPPING, "the service is about to stop")
-        try:
-            async with asyncio.timeout_at(_loop_time(deadline)) as limit, self.gate.entered():
-                entered = time.monotonic()
-                # A ranking keeps the deadline by itself, with what is done by then; this is for one that hangs.
-                limit.reschedule(_loop_time(deadline + _HANGS))
-                if not breaker.allows():
-                    return _base(profile, ask, Reason.CIRCUIT_OPEN, "the model failed too often and is left alone")
-                answer = await self._ranked(profile, ask, deadline - entered, breaker)
-                return replace(answer, queued=entered - arrived)
-        except Overloaded:
-            return _base(profile, ask, Reason.OVERLOAD, "too many rankings are waiting; try again later")
-        except TimeoutError:
-            return _base(profile, ask, Reason.DEADLINE, "time was up before it was its turn")
+        breaker = self.breakers[profile.name]
+        seconds = seconds_of(ask.deadline, self.settings.deadline)
+        if not movable(profile, ask):
+            return base(profile, ask, Reason.NOTHING_TO_RANK)
+        if self._stopping:
+            return base(profile, ask, Reason.STOPPING)
+        if breaker.refuses:
+            return base(profile, ask, Reason.CIRCUIT_OPEN, breaker.why)
+        if not seconds:
+            return base(profile, ask, Reason.DEADLINE)
+        return await self._in_turn(profile, ask, seconds, breaker)
 
-    async def _ranked(self, profile: Profile, ask: Ask, seconds: float, breaker: Breaker) -> Answer:
-        """The model's answer; the breaker learns how it went."""
+    async def _in_turn(self, profile: Profile, ask: Ask, seconds: float, breaker: Breaker) -> Answer:
+        """The model's answer, when it is its turn; the breaker learns how it went."""
+        clock = asyncio.get_running_loop().time
+        arrived = clock()
+        deadline = arrived + seconds
+        entered: float | None = None
+        call: Call | None = None
+        try:
+            async with self._limited(deadline) as limit, self.gate.entered():
+                entered = clock()
+                if not self._stopping:
+                    limit.reschedule(deadline + _LATE)
+                call = breaker.enter()
+                if call is None:
+                    return base(profile, ask, Reason.CIRCUIT_OPEN, breaker.why)
+                answer = await self._ranked(profile, ask, deadline - entered)
+        except Overloaded:
+            answer = base(profile, ask, Reason.OVERLOAD)
+        except TimeoutError:
+            answer = base(profile, ask, Reason.STOPPING if self._stopping else Reason.DEADLINE)
+        except asyncio.CancelledError:
+            if call is not None:
+                breaker.gave_up(call)
+            raise
+        if call is not None and entered is not None:
+            self._learn(breaker, call, answer, deadline - entered)
+        return replace(answer, queued=(entered or clock()) - arrived)
+
+    async def _ranked(self, profile: Profile, ask: Ask, seconds: float) -> Answer:
+        """The model's answer. A model that does not heed being given up is not waited for."""
+        early = min(_EARLY_SHARE * seconds, _EARLY_MOST)
         work = asyncio.ensure_future(
             self.rankers.rank(
-                profile.name, ask.query, ask.candidates, depth=ask.depth, deadline=seconds, on_window=ask.on_window
+                profile.name,
+                ask.query,
+                ask.candidates,
+                depth=ask.depth,
+                deadline=seconds - early,
+                on_window=ask.on_window,
             )
         )
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        work.add_done_callback(_seen)
         try:
-            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                breaker.gave_up()
-                return _base(profile, ask, Reason.STOPPING, "the service is about to stop")
-            answer = _answer(work.result())
-        except ReasonRankError as error:
-            answer = _base(profile, ask, Reason.MODEL_FAILED, str(error))
-        except asyncio.CancelledError:
-            breaker.gave_up()
-            raise
+            await asyncio.wait({work})
         finally:
             work.cancel()
-            stopping.cancel()
-        if answer.status is Status.FAILED and answer.reason in (Reason.MODEL_FAILED, Reason.DEADLINE):
-            breaker.failed()
+        try:
+            return answer_of(profile, ask, work.result())
+        except Loading as error:
+            return base(profile, ask, Reason.MODEL_LOADING, str(error))
+        except ReasonRankError as error:
+            return base(profile, ask, Reason.MODEL_FAILED, str(error))
+        except asyncio.CancelledError:
+            return base(profile, ask, Reason.MODEL_FAILED, "the ranking was broken off")
+        except Exception as error:  # noqa: BLE001 - whatever happens, an order comes back
+            _log.exception("a ranking with profile %s failed", profile.name)
+            return base(profile, ask, Reason.MODEL_FAILED, f"internal error ({type(error).__name__}: {error})")
+
+    def _learn(self, breaker: Breaker, call: Call, answer: Answer, seconds: float) -> None:
+        """Tell the breaker how it went.
+
+        A missed deadline weighs as much as the model had of the usual time: callers in a hurry shut nobody else out.
+        """
+        if answer.reason in (Reason.STOPPING, Reason.MODEL_LOADING):
+            breaker.gave_up(call)
+        elif answer.status is Status.FAILED and answer.reason is Reason.MODEL_FAILED:
+            breaker.failed(call, answer.detail)
+        elif answer.status is Status.FAILED and answer.reason is Reason.DEADLINE:
+            breaker.failed(call, answer.detail, min(1.0, max(0.0, round(seconds / self.settings.deadline, 2))))
         else:
-            breaker.succeeded()
-        return answer
+            breaker.succeeded(call)
+
+    @asynccontextmanager
+    async def _limited(self, deadline: float) -> AsyncIterator[asyncio.Timeout]:
+        """A block that ends at its deadline, or when the service is about to stop."""
+        async with asyncio.timeout_at(deadline) as limit:
+            self._limits.add(limit)
+            try:
+                yield limit
+            finally:
+                self._limits.discard(limit)
+
+    def _tell(self, ask: Ask, answer: Answer) -> None:
+        """Tell the observers. One that fails costs nobody his answer."""
+        for observer in self.observers:
+            try:
+                observer(ask, answer)
+            except Exception:  # noqa: BLE001 - an answer is worth more than what is told of it
+                _log.exception("an observer of rankings failed")
 
 
-def _answer(ranking: Ranking) -> Answer:
-    """The ranking with its status, and the reason where it is not whole."""
-    trace = ranking.trace
-    status = trace.status
-    if status is Status.OK:
-        return Answer(ranking, status)
-    if status is Status.SKIPPED:
-        return Answer(ranking, status, Reason.NOTHING_TO_RANK, "fewer than two hits have a text to rank by")
-    failed = next(window for window in trace.windows if not window.outcome.ranks)
-    return Answer(ranking, status, _REASONS.get(failed.outcome, Reason.BAD_ANSWER), failed.detail or failed.outcome)
-
-
-_REASONS = {Outcome.DEADLINE: Reason.DEADLINE, Outcome.ENGINE_ERROR: Reason.MODEL_FAILED}
-
-
-def _base(profile: Profile, ask: Ask, reason: Reason, detail: str) -> Answer:
-    """The base order."""
-    size = len(ask.candidates)
-    ranking = Ranking(
-        query=ask.query,
-        candidates=tuple(ask.candidates),
-        order=tuple(range(size)),
-        scores=tuple((size - place) / size for place in range(size)),
-        trace=Trace(profile.name, str(profile.engine.get("model", profile.engine["name"]))),
-    )
-    return Answer(ranking, Status.FAILED, reason, detail)
-
-
-def _key(profile: str, ask: Ask) -> str:
-    """What a whole order is remembered under: everything that it depends on, and whom it was for."""
-    texts = [(candidate.id, candidate.title, candidate.text, candidate.score) for candidate in ask.candidates]
-    return hashlib.sha256(json.dumps([ask.caller, profile, ask.query, ask.depth, texts]).encode()).hexdigest()
-
-
-def _loop_time(moment: float) -> float:
-    """A moment of `time.monotonic` on the event loop's clock."""
-    return asyncio.get_running_loop().time() + moment - time.monotonic()
+def _seen(work: asyncio.Future[Ranking]) -> None:
+    """Take note of an error that nobody waits for any more."""
+    if not work.cancelled():
+        work.exception()

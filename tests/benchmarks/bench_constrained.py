@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_constrained.py --windows 1000
 
 A small untrained model orders windows of Python's documentation, in vLLM, windows side by side. The arms ask the same
-windows, with its own number in each query, so that no arm finds another's prompts in the prefix cache.
+windows, with its own number in each query, so that no arm finds another's prompts in the prefix cache. They take turns,
+so that whatever else the machine does slows all of them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import platform
 import random
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import click
@@ -25,6 +27,8 @@ from es_reasonrank.demo.corpus import passages
 from es_reasonrank.demo.questions import questions
 from es_reasonrank.rerank.profile import Profile, load_profile
 
+_TURN = 100
+"""Windows that an arm is asked about before it is the next one's turn."""
 CHANGES = [
     "engine={name: vllm, model: 'embedded:smollm2-135m', dtype: float32, eager: true, context: 1024}",
     "judge.passage_tokens=12",
@@ -46,25 +50,36 @@ def windows(count: int, size: int, seed: int) -> list[tuple[str, list[Candidate]
     return [(chance.choice(asked), chance.sample(texts, size)) for _ in range(count)]
 
 
-async def arm(profile: Profile, loaded: Reranker, lists: list[tuple[str, list[Candidate]]]) -> dict[str, object]:
-    """All windows through one profile on the loaded engine."""
-    reranker = Reranker.load(profile, engine=loaded.engine)
-    outcomes: Counter[str] = Counter()
-    prompt = generated = 0
-    started = time.monotonic()
-    async for _, ranking in reranker.arank_many(lists, at_once=64):
-        outcomes.update({str(outcome): count for outcome, count in ranking.trace.outcomes.items()})
-        prompt += ranking.trace.prompt_tokens
-        generated += ranking.trace.generated_tokens
-    seconds = time.monotonic() - started
-    return {
-        "outcomes": dict(sorted(outcomes.items())),
-        "prompt_tokens": prompt,
-        "generated_tokens": generated,
-        "seconds": round(seconds, 1),
-        "generated_tokens_a_second": round(generated / seconds, 1),
-        "windows_a_second": round(len(lists) / seconds, 2),
-    }
+@dataclass
+class Arm:
+    """One way of asking, and what came of it."""
+
+    reranker: Reranker
+    outcomes: Counter[str] = field(default_factory=Counter)
+    prompt: int = 0
+    generated: int = 0
+    seconds: float = 0.0
+
+    async def take(self, lists: list[tuple[str, list[Candidate]]]) -> None:
+        """Ask about some windows."""
+        started = time.monotonic()
+        async for _, ranking in self.reranker.arank_many(lists, at_once=64):
+            self.outcomes.update({str(outcome): count for outcome, count in ranking.trace.outcomes.items()})
+            self.prompt += ranking.trace.prompt_tokens
+            self.generated += ranking.trace.generated_tokens
+        self.seconds += time.monotonic() - started
+
+    def told(self) -> dict[str, object]:
+        """The numbers."""
+        return {
+            "outcomes": dict(sorted(self.outcomes.items())),
+            "prompt_tokens": self.prompt,
+            "generated_tokens": self.generated,
+            "seconds": round(self.seconds, 1),
+            "generated_tokens_a_second": round(self.generated / self.seconds, 1),
+            "tokens_a_second": round((self.prompt + self.generated) / self.seconds, 1),
+            "windows_a_second": round(self.outcomes.total() / self.seconds, 2),
+        }
 
 
 async def main() -> None:
@@ -91,9 +106,12 @@ async def main() -> None:
     click.echo(json.dumps(settings, indent=2))
     async with Reranker.load(arms["direct, free"]) as loaded:
         await loaded.start()
-        for number, (name, profile) in enumerate(arms.items()):
-            own = [(f"{number}. {query}", texts) for query, texts in lists]
-            click.echo(json.dumps({"arm": name, **await arm(profile, loaded, own)}))
+        taking = {name: Arm(Reranker.load(profile, engine=loaded.engine)) for name, profile in arms.items()}
+        for start in range(0, len(lists), _TURN):
+            for number, arm in enumerate(taking.values()):
+                await arm.take([(f"{number}. {query}", texts) for query, texts in lists[start : start + _TURN]])
+        for name, arm in taking.items():
+            click.echo(json.dumps({"arm": name, **arm.told()}))
 
 
 if __name__ == "__main__":

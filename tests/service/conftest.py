@@ -8,12 +8,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from elasticsearch import AsyncElasticsearch
 
 from es_reasonrank.demo.corpus import passages
 from es_reasonrank.elastic.mappings import Kind, recreate_index
-from es_reasonrank.service.app import create_app
+from es_reasonrank.service.listening import address_of, listening
+from es_reasonrank.service.rankers import profiles_of
+from es_reasonrank.service.server import Server, Serving
 from es_reasonrank.settings import load
 
 LIBRARY = "library"
@@ -23,21 +24,35 @@ Serve = Callable[..., AbstractAsyncContextManager[str]]
 
 
 @asynccontextmanager
+async def running(flags: dict[str, Any], *, models: str | None = None) -> AsyncIterator[tuple[Server, str]]:
+    """A service in this process and its address, as `es-reasonrank serve` runs it; its models are being loaded.
+
+    Args:
+        flags: dotted keys of the settings, or their groups.
+        models: socket of a process that holds the models.
+    """
+    settings = load(flags, environ={}).settings
+    here = settings.service.model_copy(update={"host": "127.0.0.1", "port": 0})
+    server = Server(Serving(settings, profiles_of(settings), models))
+    with listening(here) as listener:
+        address = address_of(here, listener)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            assert not task.done(), "the service did not start"
+            await asyncio.sleep(0.01)
+        try:
+            yield server, address
+        finally:
+            server.leave()
+            await task
+
+
+@asynccontextmanager
 async def serving(flags: dict[str, Any]) -> AsyncIterator[str]:
-    """A running service, and its address. `flags` are dotted keys of the settings."""
-    app = create_app(load({"service.port": 0, **flags}, environ={}).settings)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="on"))
-    server.install_signal_handlers = lambda: None
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not task.done(), "the service did not start"
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await task
+    """The address of a service whose models are loaded, where they can be. `flags` are dotted keys of the settings."""
+    async with running(flags) as (server, address):
+        await asyncio.gather(server.parts.ranking.rankers.start(), return_exceptions=True)
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +62,10 @@ async def library(es: AsyncElasticsearch) -> str:
     rows = list(passages())[:400]
     operations: list[dict[str, Any]] = []
     for row in rows:
-        operations += [{"index": {"_id": row["_id"]}}, {"title": row["title"], "body": row["body"], "metadata": row["metadata"]}]
+        operations += [
+            {"index": {"_id": row["_id"]}},
+            {"title": row["title"], "body": row["body"], "metadata": row["metadata"]},
+        ]
     await es.bulk(index=LIBRARY, operations=operations, refresh=True)
     return LIBRARY
 

@@ -33,7 +33,7 @@ class Kind(StrEnum):
     RESULTS = "results"
     """One document a query and run: the order, what happened to its windows, time and tokens."""
     JUDGMENTS = "judgments"
-    """One document a query and document: a grade, and who gave it (human, click or model)."""
+    """One document a query and document: a grade, and who gave it (human or model); one a click or conversion."""
     CACHE = "cache"
     """One document a window that was judged, found by a key of all that was asked."""
 

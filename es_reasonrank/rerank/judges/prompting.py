@@ -67,11 +67,13 @@ class Prompter:
             InputError: the prompt does not fit, or there are more passages than letters.
         """
         options = self.options
-        control = await self.engine.control_tokens()
+        control, openings = await self.engine.control_tokens(), self.template.openings
 
         def clean(text: str) -> str:
             letters = options.identifiers == "letters"
-            return neutral(text, control_tokens=control, letters=letters, repair=options.repair_mojibake)
+            return neutral(
+                text, control_tokens=control, letters=letters, repair=options.repair_mojibake, openings=openings
+            )
 
         question, names = clean(query), self.identifiers(len(passages))
         scores = [passage.score for passage in passages]

@@ -37,8 +37,11 @@ _TAG = re.compile(
     r"|◁(?=/?think▷)|(?<![\w<])(?<!<\s)/(?=(?:no_)?think\b)",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"\[\s*\d+\s*\]")
-_NUMBER_OR_LETTER = re.compile(r"\[\s*(?:\d+|[A-Za-z])\s*\]")
+# Brackets that an identifier may stand in besides square ones, and what takes their place.
+_BRACKETS = {"(": ")", "{": "}"}
+_HARMLESS = ("()", "{}", "<>")
+# ⑴ and ⒜ are three characters each in their plain form.
+_PARENTHESIZED = re.compile("[\u2474-\u2487\u249c-\u24b5\u3200-\u321e\u3220-\u3243\U0001f110-\U0001f129]")
 # Control characters, and what can smuggle an instruction past a human reader: the invisible "tag" copies of ASCII, and
 # runs of variation selectors, of which a character has one.
 _UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f\U000e0000-\U000e007f]")
@@ -49,11 +52,22 @@ _LIKE = {
     **dict.fromkeys("‹⟨〈❬❮❰˂", "<"),
     **dict.fromkeys("›⟩〉❭❯❱˃", ">"),
     **dict.fromkeys("∣│ǀ❘", "|"),
+    **dict.fromkeys("❨❪⟮⦅⸨﴾", "("),
+    **dict.fromkeys("❩❫⟯⦆⸩﴿", ")"),
+    **dict.fromkeys("❴⦃", "{"),
+    **dict.fromkeys("❵⦄", "}"),
     **dict.fromkeys("\u115f\u1160\ufffd", ""),
 }
 
 
-def neutral(text: str, *, control_tokens: Iterable[str] = (), letters: bool = False, repair: bool = False) -> str:
+def neutral(
+    text: str,
+    *,
+    control_tokens: Iterable[str] = (),
+    letters: bool = False,
+    repair: bool = False,
+    openings: Iterable[str] = (),
+) -> str:
     """`text` as one line that holds no identifier, tag or control token.
 
     A bracketed identifier gets parentheses, as in the training data of the published listwise rankers: [3] becomes (3).
@@ -63,22 +77,64 @@ def neutral(text: str, *, control_tokens: Iterable[str] = (), letters: bool = Fa
         control_tokens: the texts that the model's tokenizer maps to control tokens.
         letters: whether identifiers are letters; [A] becomes (A) then.
         repair: whether mojibake is repaired first (ftfy), where a published recipe did so.
+        openings: what stands before the prompt's own identifiers where that is no square bracket: with "passage",
+            "PASSAGE3" becomes "PASSAGE (3)"; with "(", [3] and (3) become {3}.
     """
     if repair:
         text = ftfy.fix_text(text)
     text = " ".join(_SELECTORS.sub("", _UNSEEN.sub("", whole(text))).split())
-    text = _in_parentheses(text, _NUMBER_OR_LETTER if letters else _NUMBER)
+    others = frozenset(openings)
+    if "(" in others:
+        text = _PARENTHESIZED.sub(lambda match: unicodedata.normalize("NFKD", match.group()), text)
+    pair = next(pair for pair in _HARMLESS if pair[0] not in others)
+    text = _in_pair(text, _bracketed(others, letters), pair)
+    if words := _behind_words(others, letters):
+        text = _set_apart(text, words, pair)
     return _broken(text, _token_pattern(frozenset(control_tokens)))
 
 
-def _in_parentheses(text: str, pattern: re.Pattern[str]) -> str:
-    """`text` with parentheses for the brackets of what `pattern` finds in its skeleton."""
+@lru_cache(maxsize=64)
+def _bracketed(openings: frozenset[str], letters: bool) -> re.Pattern[str]:
+    """What finds an identifier in square brackets, or in others that the prompt's own stand in."""
+    name = r"\s*(?:\d+|[A-Za-z])\s*" if letters else r"\s*\d+\s*"
+    ends = {"[": "]"} | {start: end for start, end in _BRACKETS.items() if start in openings}
+    return re.compile("|".join(re.escape(start) + name + re.escape(end) for start, end in ends.items()))
+
+
+@lru_cache(maxsize=64)
+def _behind_words(openings: frozenset[str], letters: bool) -> re.Pattern[str] | None:
+    """What finds an identifier behind a word that the prompt's own stand behind."""
+    words = "|".join(re.escape(word) for word in sorted(openings - _BRACKETS.keys()))
+    name = r"\d+|(?-i:[A-Z])" if letters else r"\d+"
+    gap = r"[^\w\[\](){}<>]{0,3}"
+    return re.compile(rf"(?:{words}){gap}(?P<name>{name})", re.IGNORECASE) if words else None
+
+
+def _in_pair(text: str, pattern: re.Pattern[str], pair: str) -> str:
+    """`text` with a pair of other brackets around what `pattern` finds in its skeleton."""
     skeleton, places = _skeleton(text)
     pieces, done = [], 0
     for match in pattern.finditer(skeleton):
         start, end = places[match.start()], places[match.end() - 1]
-        pieces += [text[done:start], "(", text[start + 1 : end].strip(), ")"]
+        pieces += [text[done:start], pair[0], text[start + 1 : end].strip(), pair[1]]
         done = end + 1
+    return "".join((*pieces, text[done:]))
+
+
+def _set_apart(text: str, pattern: re.Pattern[str], pair: str) -> str:
+    """`text` with a space and a pair of brackets around each name that `pattern` finds in its skeleton.
+
+    Not where the word is the end of a longer one, or the name the beginning of one.
+    """
+    skeleton, places = _skeleton(text)
+    pieces, done = [], 0
+    for match in pattern.finditer(skeleton):
+        word, start, end = places[match.start()], places[match.start("name")], places[match.end() - 1] + 1
+        goes_on = match["name"].isalpha() and text[end : end + 1].isalnum()
+        if goes_on or (word and text[word - 1].isalnum()):
+            continue
+        pieces += [text[done:start].rstrip(), " ", pair[0], text[start:end], pair[1]]
+        done = end
     return "".join((*pieces, text[done:]))
 
 

@@ -13,6 +13,9 @@ knows {query}, {candidate} (rank_llm: {doc_content}) and {score}. Judges bring w
 
 and two patterns: `output_validation_regex`, the whole of a well-formed answer, and `output_extraction_regex`, one
 identifier in it.
+
+A template's own words say what a text and a reply must not pass for: the shape of its identifiers ([1], (1), PASSAGE1),
+and an answer that it shows as an example.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from pydantic import Field, field_validator, model_validator
 
 from es_reasonrank.engines.base import Message
 from es_reasonrank.errors import SettingsError
-from es_reasonrank.rerank.parse import AnswerForm
+from es_reasonrank.rerank.parse import AnswerForm, shown_in
 from es_reasonrank.validation import Checked, checked, nearest, read_yaml
 
 Method = Literal["singleturn_listwise", "multiturn_listwise", "setwise", "groupwise", "pointwise"]
@@ -52,6 +55,8 @@ _PLACEHOLDERS: Mapping[Method, Mapping[str, set[str]]] = {
 }
 _SECTIONS = tuple(dict.fromkeys(name for sections in _PLACEHOLDERS.values() for name in sections))
 _WORDS = {"select", "highest"}
+_OPENING = re.compile(r"(?:([^\W\d]+)[^\w\[\](){}<>]{0,3}|([({])\s?)\Z")
+"""What stands right before an identifier: a word, or a bracket other than a square one."""
 
 
 class Template(Checked):
@@ -88,6 +93,10 @@ class Template(Checked):
     def _one_group(cls, value: str) -> str:
         if re.compile(value).groups != 1:
             raise ValueError("must have one group, around the bare identifier")
+        try:
+            _ = AnswerForm(("1", "2"), identifier=value).chain
+        except re.error as error:
+            raise ValueError(f"cannot be repeated in a longer pattern ({error})") from error
         return value
 
     @model_validator(mode="after")
@@ -113,9 +122,19 @@ class Template(Checked):
         """The words that it leaves to a judge."""
         return _WORDS & {word for name in _PLACEHOLDERS[self.method] for word in _placeholders(getattr(self, name))}
 
+    @property
+    def openings(self) -> frozenset[str]:
+        """What stands before an identifier in the prompt, where that is no square bracket: "(", or "passage", say."""
+        texts = [text for name in _SECTIONS for text, slot in _pieces(getattr(self, name)) if slot == "rank"]
+        found = [match for match in map(_OPENING.search, texts) if match]
+        listed = {"passage"} if any("psg_ids" in _placeholders(getattr(self, name)) for name in _SECTIONS) else set()
+        return frozenset({(match[1] or match[2]).casefold() for match in found} | listed)
+
     def form(self, identifiers: tuple[str, ...]) -> AnswerForm:
-        """The form of an answer over a window's identifiers."""
-        return AnswerForm(identifiers, self.output_validation_regex, self.output_extraction_regex)
+        """The form of an answer over a window's identifiers, and what would only echo the prompt."""
+        own = (text for name in _SECTIONS for text, _ in _pieces(getattr(self, name)))
+        examples = shown_in("\0".join([self.system_message, *own]), self.output_extraction_regex)
+        return AnswerForm(identifiers, self.output_validation_regex, self.output_extraction_regex, examples)
 
     def render(
         self,
@@ -175,6 +194,17 @@ def _check_placeholders(name: str, section: str, allowed: set[str]) -> None:
 
 def _placeholders(section: str) -> set[str]:
     return {placeholder for _, placeholder, _, _ in Formatter().parse(section) if placeholder is not None}
+
+
+def _pieces(section: str) -> Iterator[tuple[str, str]]:
+    """A section's own words, each piece with the placeholder behind it; the last one has none."""
+    text = ""
+    for literal, placeholder, _, _ in Formatter().parse(section):
+        text += literal
+        if placeholder is not None:
+            yield text, placeholder
+            text = ""
+    yield text, ""
 
 
 def load_template(name: str | Mapping[str, Any]) -> Template:

@@ -1,0 +1,1 @@
+"""Whether the service lives, whether it can serve, what it is, and its numbers."""

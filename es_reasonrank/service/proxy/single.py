@@ -1,0 +1,62 @@
+"""`_search`: one search, and the response that its caller gets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from es_reasonrank.service.headers import rerank_headers
+from es_reasonrank.service.proxy.exchange import Exchange
+from es_reasonrank.service.proxy.request import Search, Skip
+from es_reasonrank.service.proxy.response import Hits
+from es_reasonrank.service.proxy.searching import Plain, Widened, skipped
+from es_reasonrank.service.proxy.spans import replaced
+from es_reasonrank.service.proxy.upstream import Fetched, Headers
+from es_reasonrank.service.rollout import Arm
+
+_OTHER_FORMATS = re.compile(r"yaml|cbor|smile", re.IGNORECASE)
+_FOUND = 200
+
+
+async def search(exchange: Exchange) -> Fetched | None:
+    """The response; None where the request is to be passed on as it came."""
+    one = Search(exchange.target, exchange.parameters, exchange.incoming.body)
+    try:
+        plan, inner = await exchange.planned(one)
+    except ValueError:
+        return None
+    if plan is None:
+        return None
+    if isinstance(plan, Widened) and _wants_other_format(exchange.incoming.headers):
+        plan = Plain(plan.window.search, Skip.FORMAT)
+    if isinstance(plan, Plain):
+        return await _plain(exchange, plan.search, rerank_headers(inner, 0.0) if inner else skipped(plan.why))
+    turn, why = exchange.turned(plan)
+    if why is not None:
+        if turn.arm is Arm.SHADOW:
+            exchange.shared.later(exchange.in_shadow(plan, turn))
+        else:
+            exchange.shared.rolling.write(turn, plan, [])
+        return await _plain(exchange, plan.window.search, [*skipped(why), *exchange.told(turn)])
+    reply = await exchange.fetch(plan.window.query_string, plan.window.body)
+    if reply.status != _FOUND:
+        return await _plain(exchange, plan.window.search, skipped(Skip.REFUSED))
+    try:
+        hits = Hits(reply.body)
+    except ValueError:
+        return await _plain(exchange, plan.window.search, skipped(Skip.NO_HITS))
+    finished = await exchange.finished(plan, hits, turn)
+    body = replaced(reply.body, finished.changes)
+    only = plan.window.filter
+    return replace(reply, body=only.applied(body) if only else body, headers=[*reply.headers, *finished.headers])
+
+
+async def _plain(exchange: Exchange, one: Search, headers: Headers) -> Fetched:
+    """The server's own response, and why it is that. An error is the server's own too, and needs no such word."""
+    plain = one.plain
+    reply = await exchange.fetch(plain.parameters.query, plain.body)
+    return replace(reply, headers=[*reply.headers, *headers]) if reply.status == _FOUND else reply
+
+
+def _wants_other_format(headers: Headers) -> bool:
+    return any(name.lower() == "accept" and _OTHER_FORMATS.search(value) for name, value in headers)
