@@ -1,4 +1,4 @@
-# make install | demo | test | check | docs | bench
+# make install | demo | test | check | docs | bench | bench-service
 # Everything lands in .venv and in the user's cache folder; nothing else has to be typed.
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check docs bench constraints clean
+.PHONY: install demo test check docs bench bench-service constraints clean
 
 install: $(STAMP)
 
@@ -39,6 +39,10 @@ docs: install
 # Measures against rank_llm, which gets an environment of its own in the cache folder.
 bench: install
 	$(BIN)/python tests/benchmarks/peer/bench_peer.py build/bench_peer.json
+
+# Measures the service beside direct calls of Elasticsearch, and nginx where it is installed.
+bench-service: install
+	$(BIN)/python tests/benchmarks/service/bench_service.py --steady 600 --out build/bench_service.json
 
 # Writes the pins again from what setup.cfg allows.
 constraints:

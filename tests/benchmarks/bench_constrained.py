@@ -4,7 +4,7 @@
 
 A small untrained model orders windows of Python's documentation, in vLLM, windows side by side. The arms ask the same
 windows, with its own number in each query, so that no arm finds another's prompts in the prefix cache. They take turns,
-so that whatever else the machine does slows all of them.
+so that whatever else the machine does slows all of them; the last arm, which thinks and is held, goes on alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from es_reasonrank.demo.corpus import passages
 from es_reasonrank.demo.questions import questions
 from es_reasonrank.rerank.profile import Profile, load_profile
 
-_TURN = 100
+_TURN = 50
 """Windows that an arm is asked about before it is the next one's turn."""
 CHANGES = [
     "engine={name: vllm, model: 'embedded:smollm2-135m', dtype: float32, eager: true, context: 1024}",
@@ -86,6 +86,7 @@ async def main() -> None:
     """Run the arms and print them side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=1000)
+    parser.add_argument("--others", type=int, default=250, help="windows of all arms but the last")
     parser.add_argument("--size", type=int, default=6)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--thinking-tokens", type=int, default=16)
@@ -107,9 +108,12 @@ async def main() -> None:
     async with Reranker.load(arms["direct, free"]) as loaded:
         await loaded.start()
         taking = {name: Arm(Reranker.load(profile, engine=loaded.engine)) for name, profile in arms.items()}
+        *others, last = taking.values()
         for start in range(0, len(lists), _TURN):
-            for number, arm in enumerate(taking.values()):
-                await arm.take([(f"{number}. {query}", texts) for query, texts in lists[start : start + _TURN]])
+            for number, arm in enumerate([*others, last]):
+                some = lists[start : start + _TURN]
+                if arm is last or start < arguments.others:
+                    await arm.take([(f"{number}. {query}", texts) for query, texts in some])
         for name, arm in taking.items():
             click.echo(json.dumps({"arm": name, **arm.told()}))
 
