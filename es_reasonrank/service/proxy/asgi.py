@@ -23,6 +23,7 @@ _TOO_LARGE: Headers = [(STATUS, rerank_status(Status.SKIPPED, "body_too_large"))
 _BODYLESS = frozenset({204, 304})
 _OF_BODIES = frozenset({"content-length", "transfer-encoding", "expect"})
 _SMALL = 1 << 16
+"""Bytes of a body that is sent on in one piece."""
 
 
 async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,14 +95,17 @@ async def _pass(
         if response.status in _BODYLESS:  # a length may be announced there, of a body that does not come
             headers = [pair for pair in headers if pair[0] != "content-length"]
         await _start(send, response.status, [*headers, *(extra or ())])
+        more = True
         try:
             async for piece in response.pieces():
-                await send({"type": "http.response.body", "body": piece, "more_body": not response.complete})
+                more = not response.complete
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
         except OSError as error:
             # The status is already told. Ending without the last piece makes the caller see that something is missing.
             _LOG.warning("%s %s: cut off after the start: %s", request.method, request.path, error)
             return
-        await send({"type": "http.response.body", "body": b""})
+        if more:
+            await send({"type": "http.response.body", "body": b""})
 
 
 async def _body(request: Incoming, caller: Caller) -> bytes | AsyncIterator[bytes] | None:

@@ -75,8 +75,9 @@ class Exchange:
             path: another path than the caller's; such a request is a POST.
         """
         headers = self.incoming.headers
-        if body and not any(name.lower() == "content-type" for name, _ in headers):
-            headers = [*headers, ("content-type", "application/json")]
+        if path or (body and not any(name.lower() == "content-type" for name, _ in headers)):
+            kept = [(name, value) for name, value in headers if name.lower() != "content-type"]
+            headers = [*kept, ("content-type", _json_type(headers))]
         target = (path or self.incoming.path) + (f"?{query}" if query else "")
         started = time.monotonic()
         method = "POST" if path else self.incoming.method
@@ -170,3 +171,12 @@ class Exchange:
         answer, _ = await self._answer(plan, hits)
         result = as_retrieved(scored(found.asked, answer.ranking), found.min_score)
         return retrievers.in_order([hits.keys[place] for place in result.order], result.scores), answer
+
+
+def _json_type(headers: Headers) -> str:
+    """The media type of a body of ours. A caller's may name a version, and then the server wants it everywhere."""
+    said = {name.lower(): value for name, value in headers}
+    for value in (said.get("content-type", ""), said.get("accept", "")):
+        if "vnd.elasticsearch" in value:
+            return value.replace("x-ndjson", "json")
+    return "application/json"

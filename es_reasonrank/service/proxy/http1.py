@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
         self.complete = False
         self._began = False
         self._bodyless = False
+        self._keeps = False
         self._pieces: list[bytes] = []
         self._held = 0
         self._go_on: asyncio.Future[None] | None = None
@@ -90,7 +91,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         upload, self._upload = self._upload, None
         uploading = upload is not None and upload.cancel()
-        if uploading or not self.complete or self.closed or not self._parser.should_keep_alive():
+        if uploading or not self.complete or self.closed or not self._keeps:
             self.abort()
         else:
             self._release(self)
@@ -217,6 +218,7 @@ class Connection(asyncio.Protocol):
         if self.status < 200:
             return
         self._began = True
+        self._keeps = self._parser.should_keep_alive()  # the parser forgets it with the end of the message
         if self._bodyless or self.status in _BODYLESS:
             self.complete = True
         self._change()

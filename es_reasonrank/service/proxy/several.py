@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -174,4 +175,6 @@ def _lines(pairs: Any) -> bytes:
 
 
 def _target(index: Any) -> str:
-    return ",".join(str(name) for name in index) if isinstance(index, list) else str(index or "")
+    """The indices of a header as they would stand in a path."""
+    names = ",".join(str(name) for name in index) if isinstance(index, list) else str(index or "")
+    return quote(names, safe=",*")

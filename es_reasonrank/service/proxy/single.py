@@ -24,7 +24,7 @@ async def search(exchange: Exchange) -> Fetched | None:
     try:
         plan, inner = await exchange.planned(one)
     except ValueError:
-        return None
+        return await _refused(exchange, one)
     if plan is None:
         return None
     if isinstance(plan, Widened) and _wants_other_format(exchange.incoming.headers):
@@ -56,6 +56,14 @@ async def _plain(exchange: Exchange, one: Search, headers: Headers) -> Fetched:
     plain = one.plain
     reply = await exchange.fetch(plain.parameters.query, plain.body)
     return replace(reply, headers=[*reply.headers, *headers]) if reply.status == _FOUND else reply
+
+
+async def _refused(exchange: Exchange, one: Search) -> Fetched | None:
+    """What is wrong with a search the server says better, if it does not stumble over what is meant for us."""
+    try:
+        return await _plain(exchange, one, []) if one.speaks_to_us else None
+    except ValueError:
+        return None
 
 
 def _wants_other_format(headers: Headers) -> bool:

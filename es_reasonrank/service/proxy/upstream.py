@@ -116,19 +116,26 @@ class Upstream:
 
     @asynccontextmanager
     async def open(
-        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | AsyncIterator[bytes] | None
+        self,
+        method: str,
+        target: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes] | None,
+        *,
+        again: bool = False,
     ) -> AsyncIterator[Connection]:
         """Send a request; the response's status and headers are there, its body is still to be read.
 
         Args:
             target: path and query string as they stand on the wire; it begins with a slash.
             headers: as the caller sent them; those of his connection are left out.
+            again: whether it may be sent a second time although its method does not say so.
 
         Raises:
             UpstreamError: the server gave no answer.
         """
         head, chunked, waits = self._head(method, target, headers, body)
-        again = method in _SAFE and not isinstance(body, AsyncIterator)
+        again = (again or method in _SAFE) and not isinstance(body, AsyncIterator)
         while True:
             connection = await self._connection()
             with speaking():
@@ -146,11 +153,13 @@ class Upstream:
     async def fetch(self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | None) -> Fetched:
         """Send a request and read its whole response, which comes unpacked, without headers that speak of its length.
 
+        It may be sent a second time when the connection had just ended: use it for what only reads.
+
         Raises:
             UpstreamError: the server gave no answer, or only a part of one.
         """
         sent = [(name, value) for name, value in headers if name.lower() not in _OF_THIS_REQUEST]
-        async with self.open(method, target, [*sent, ("accept-encoding", "identity")], body) as response:
+        async with self.open(method, target, [*sent, ("accept-encoding", "identity")], body, again=True) as response:
             content = await response.read()
             got = headers_of(response)
         packed = ",".join(value for name, value in got if name == "content-encoding")
@@ -161,7 +170,6 @@ class Upstream:
         self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes | AsyncIterator[bytes] | None
     ) -> tuple[bytes, bool, bool]:
         """The request up to its body; whether that goes in chunks; and whether it waits until it is wanted."""
-        assert target.startswith("/"), "anything else would be read as part of the host's name"
         kept = [pair for pair in end_to_end(headers) if pair[0].lower() != "host"]
         names = {name.lower() for name, _ in kept}
         chunked = False
@@ -176,7 +184,8 @@ class Upstream:
         lines = "".join([f"{name}: {value}\r\n" for name, value in kept]).encode("latin-1")
         path = self._path + target.encode("latin-1")
         head = b"%s %s HTTP/1.1\r\n%s%s\r\n" % (method.encode("latin-1"), path, self._host_header, lines)
-        assert head.count(b"\n") == len(kept) + 3, "a line too many would be another header, or another request"
+        if not target.startswith("/") or head.count(b"\n") != len(kept) + 3:
+            raise ValueError("a target without its slash, or a header of several lines, would be another request")
         return head, chunked, "expect" in names and body is not None
 
     async def _connection(self) -> Connection:

@@ -106,7 +106,10 @@ async def test_what_the_server_refuses_it_refuses_in_its_own_words(
     assert bare(ours.content) == bare(servers.content)
 
 
-@pytest.mark.parametrize("body", [{"query": {"nonsense": {}}}, {"size": 20000}, {"sort": ["body"]}, {"from": 9990}])
+@pytest.mark.parametrize(
+    "body",
+    [{"query": {"nonsense": {}}}, {"size": 20000}, {"sort": ["body"]}, {"from": 9995}, {"size": "many"}, {"size": -2}],
+)
 async def test_asking_changes_nothing_about_errors(
     body: dict[str, Any], direct: httpx.AsyncClient, proxied: httpx.AsyncClient
 ) -> None:

@@ -275,6 +275,16 @@ class TestSeveral:
         told = answer.headers["X-Rerank-Status"].split(", ")
         assert told == ["-", "ok", "-", "skipped; reason=window_refused", "skipped; reason=sort"]
 
+    async def test_texts_that_are_not_shown_are_read(self, proxied: httpx.AsyncClient) -> None:
+        body = {**RIVER, "_source": False, "size": 30, "ext": {"rerank": ENCODER}}
+        content = f"{json.dumps({'index': [INDEX, 'a*ticles']})}\n{json.dumps(body)}\n"
+        kind = "application/vnd.elasticsearch+x-ndjson; compatible-with=8"
+        accept = "application/vnd.elasticsearch+json; compatible-with=8"
+        answer = await proxied.post("/_msearch", content=content, headers={"Content-Type": kind, "Accept": accept})
+        assert answer.headers["X-Rerank-Status"] == "ok"
+        (found,) = answer.json()["responses"]
+        assert [hit["_id"] for hit in found["hits"]["hits"]] == ids(await ask(proxied, body))
+
 
 class TestResults:
     async def test_what_batch_wrote_is_served(self, serve: Serve, es: AsyncElasticsearch, articles: str) -> None:
