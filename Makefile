@@ -2,7 +2,7 @@
 # Everything lands in .venv and in the user's cache folder; nothing else has to be typed.
 
 PYTHON ?= python3
-EXTRAS ?= cpu,train,service,test
+EXTRAS ?= cpu,train,service,otel,test
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -47,7 +47,7 @@ bench-service: install
 # Writes the pins again from what setup.cfg allows.
 constraints:
 	$(UV) pip compile --quiet --python-version 3.11 --override requirements/overrides.txt --extra cpu --extra train \
-		--extra service --extra ray --extra test --no-header --no-annotate --output-file requirements/constraints.txt setup.cfg
+		--extra service --extra otel --extra ray --extra test --no-header --no-annotate --output-file requirements/constraints.txt setup.cfg
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -1,10 +1,22 @@
 """es-reasonrank: reorders Elasticsearch's top hits with listwise reasoning rerankers.
 
-from es_reasonrank import Reranker
+>>> from es_reasonrank import Reranker, Status
+>>> from es_reasonrank.demo import example  # replays a small model; leave it out, and the profile's own is loaded
+>>> with Reranker.load("tfrank", engine=example.engine()) as reranker:
+...     ranking = reranker.rank("why is the sky blue", example.DOCUMENTS)
 
-with Reranker.load("encoder") as reranker:
-    ranking = reranker.rank("why is the sky blue", ["Cats sleep a lot.", "Air scatters blue light more than red."])
-ranking.order, ranking.scores, ranking.trace.status
+A `Ranking` is frozen: the order, best first, with a score for each place, and a trace of what happened.
+
+>>> [candidate.text for candidate in ranking][0]
+'Air scatters blue light more than red.'
+>>> ranking.order, len(ranking)
+((2, 0, 1), 3)
+>>> [round(score, 3) for score in ranking.scores]
+[0.404, 0.39, 0.386]
+>>> ranking.trace.status is Status.OK, dict(ranking.trace.outcomes), ranking.trace.prompt_tokens
+(True, {<Outcome.OK: 'ok'>: 3}, 262)
+>>> ranking.trace.windows[0].shown, ranking.trace.windows[0].reply
+((0,), '0')
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from es_reasonrank.cli import output
 from es_reasonrank.cli.options import as_json
@@ -53,4 +53,6 @@ def path(as_json: bool) -> None:
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return "********"
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return [_shown(item) for item in value] if isinstance(value, tuple) else value

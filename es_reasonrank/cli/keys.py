@@ -40,7 +40,7 @@ def new(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         output.emit_json({"key": made.key, **entry})
         return
-    click.echo("The key, shown only now; give it to the caller:\n", err=True)
-    click.echo(f"{made.key}\n")
+    # The YAML alone is on stdout, so that it may go to a file; the key is not for a file.
+    click.echo(f"The key, shown only now; give it to the caller:\n\n{made.key}\n", err=True)
     click.echo("Its hash, for the service's settings file:\n", err=True)
     click.echo(yaml.safe_dump({"service": {"api_keys": [entry]}}, sort_keys=False, width=200).rstrip())

@@ -117,7 +117,7 @@ def _greet(address: str, settings: Settings, profiles: tuple[Profile, ...], stan
     facts = {
         "in front of": f"{redacted(settings.elastic.url)} ({standing})",
         "ranking with": f"{first.name} ({redacted(_model(first))}){also}; until loaded, searches keep their base order",
-        "to look at": "  ".join([*links, f"{address}/docs"]),
+        "to look at": "  ".join([*links, f"{address}/openapi.json"]),
         "to stop": f"Ctrl-C; requests under way have {settings.service.grace:g} s to finish",
     }
     _say(f"es-reasonrank serves at {address}")

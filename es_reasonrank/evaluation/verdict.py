@@ -45,7 +45,7 @@ def _interleaved(duel: Duel) -> str:
     if duel.share is None or duel.p is None:
         return f"Nothing can be said of a preference: no search has more clicks on one side; {more}."
     won = f"the reranked order won {duel.won} of {duel.decided} decided searches"
-    sure = f"{duel.share:.0%}, 95 % interval {duel.low:.0%} to {duel.high:.0%}, p = {_p(duel.p)}"
+    sure = f"{duel.share:.0%}, 95 % interval {duel.low:.0%} to {duel.high:.0%}, {_p(duel.p)}"
     if duel.p < LEVEL:
         winner = "reranked" if duel.won > duel.lost else "base"
         return _early(f"users prefer the {winner} order: {won} ({sure})", duel.more)
@@ -62,7 +62,7 @@ def _clicked(comparison: Comparison, rate: Difference) -> str:
     if rate.p is None:
         return f"Not enough users to tell a difference in clicks: {users}; it takes at least {LEAST_USERS} of each."
     rates = f"click-through is {rate.reranked:.1%} with the reranked order and {rate.base:.1%} with base"
-    sure = f"95 % interval {rate.low:+.1%} to {rate.high:+.1%}, p = {_p(rate.p)}; {users}"
+    sure = f"95 % interval {rate.low:+.1%} to {rate.high:+.1%}, {_p(rate.p)}; {users}"
     if rate.p < LEVEL:
         more = "more" if rate.difference > 0 else "less"
         return _early(f"users click {more} with the reranked order: {rates} ({sure})", rate.more or 0)
@@ -80,4 +80,4 @@ def _early(found: str, more: int) -> str:
 
 
 def _p(value: float) -> str:
-    return f"{value:.4f}" if value >= 0.0001 else "less than 0.0001"
+    return f"p = {value:.4f}" if value >= 0.0001 else "p < 0.0001"

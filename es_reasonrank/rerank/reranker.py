@@ -31,11 +31,19 @@ OnFailure = Literal["base_order", "error"]
 class Reranker:
     """Orders documents by their relevance to a query, as a profile says.
 
-        with Reranker.load("encoder") as reranker:
-            ranking = reranker.rank("why is the sky blue", documents)
-            ranking.order, ranking.scores, ranking.trace.outcomes
-
     `rank` may be called from any thread, `arank` from one event loop; use one of them on a reranker, not both.
+
+    In the examples, an engine replays what a small model said about three documents. Without `engine`, the profile's
+    own model is loaded.
+
+    >>> from es_reasonrank import Reranker
+    >>> from es_reasonrank.demo import example
+    >>> example.DOCUMENTS[1:]
+    ('Yeast makes bread rise.', 'Air scatters blue light more than red.')
+    >>> with Reranker.load("tfrank", engine=example.engine()) as reranker:
+    ...     ranking = reranker.rank("why is the sky blue", example.DOCUMENTS)
+    >>> ranking.order
+    (2, 0, 1)
     """
 
     def __init__(self, profile: Profile, ranker: Ranker) -> None:
@@ -54,6 +62,11 @@ class Reranker:
         cache: Cache | None = None,
     ) -> Self:
         """A reranker from a profile's name, file or value. The model is loaded at the first use.
+
+        >>> from es_reasonrank.demo import example
+        >>> reranker = Reranker.load("tfrank", engine=example.engine())
+        >>> reranker.profile.strategy, reranker.engine.model
+        ({'name': 'pointwise'}, 'embedded:smollm2-135m')
 
         Args:
             engine: an engine to use instead of the profile's own, because it is shared, say.
@@ -97,6 +110,14 @@ class Reranker:
         on_window: Callable[[Window], None] | None = None,
     ) -> Ranking:
         """Rank `documents`, which stand in the first stage's order.
+
+        >>> from es_reasonrank.demo import example
+        >>> async def best(query):
+        ...     async with Reranker.load("tfrank", engine=example.engine()) as reranker:
+        ...         ranking = await reranker.arank(query, example.DOCUMENTS, deadline=2.0)
+        ...     return next(iter(ranking)).text
+        >>> asyncio.run(best("how long do cats sleep"))
+        'Cats sleep for most of the day.'
 
         Args:
             documents: texts, mappings with `text` and perhaps `id`, `title`, `score`, or candidates.
@@ -158,7 +179,15 @@ class Reranker:
         deadline: float | None = None,
         on_failure: OnFailure = "base_order",
     ) -> Ranking:
-        """`arank` for callers without an event loop; the model lives in a loop of its own until `close`."""
+        """`arank` for callers without an event loop; the model lives in a loop of its own until `close`.
+
+        >>> from es_reasonrank.demo import example
+        >>> documents = [{"id": str(place), "text": text} for place, text in enumerate(example.DOCUMENTS)]
+        >>> with Reranker.load("tfrank", engine=example.engine()) as reranker:
+        ...     ranking = reranker.rank("why is the sky blue", documents)
+        >>> [(candidate.id, round(score, 2)) for candidate, score in zip(ranking, ranking.scores)]
+        [('2', 0.4), ('0', 0.39), ('1', 0.39)]
+        """
 
         async def call() -> Ranking:
             return await self.arank(query, documents, depth=depth, deadline=deadline, on_failure=on_failure)
@@ -204,7 +233,15 @@ class Reranker:
         deadline: float | None = None,
         on_failure: OnFailure = "base_order",
     ) -> Iterator[tuple[int, Ranking]]:
-        """`arank_many` for callers without an event loop."""
+        """`arank_many` for callers without an event loop; each ranking comes as soon as it is done.
+
+        >>> from es_reasonrank.demo import example
+        >>> lists = [(query, example.DOCUMENTS) for query in ("why is the sky blue", "how long do cats sleep")]
+        >>> with Reranker.load("tfrank", engine=example.engine()) as reranker:
+        ...     orders = {number: ranking.order for number, ranking in reranker.rank_many(lists)}
+        >>> orders[0], orders[1]
+        ((2, 0, 1), (0, 1, 2))
+        """
         loop = self._loop()
         results = self.arank_many(lists, at_once=at_once, depth=depth, deadline=deadline, on_failure=on_failure)
 

@@ -86,7 +86,11 @@ def _renderers(*, terminal: bool) -> list[Processor]:
 
     if terminal:
         return [structlog.dev.ConsoleRenderer(timestamp_key="time", pad_event_to=10, sort_keys=False)]
-    return [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [
+        structlog.processors.EventRenamer("message"),
+        _ordered,
+        structlog.processors.JSONRenderer(ensure_ascii=False),
+    ]
 
 
 def _route(handler: logging.Handler) -> None:
@@ -136,6 +140,12 @@ def fields(record: Record, answer: Answer) -> dict[str, Any]:
 def printable(text: str) -> str:
     """A text of the caller's, fit for a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST])
+
+
+def _ordered(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """What every line has comes first."""
+    first = {key: event.pop(key) for key in ("time", "level", "logger", "message")}
+    return {**first, **event}
 
 
 def _redacted(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -73,6 +73,13 @@ class Metrics:
         self._answers = Counter(
             "answers", "Lists ranked.", ("profile", "status", "reason"), namespace=PREFIX, registry=self.registry
         )
+        self._skipped = Counter(
+            "skipped",
+            "Searches that asked and were not reranked.",
+            ("reason",),
+            namespace=PREFIX,
+            registry=self.registry,
+        )
         self._windows = Counter(
             "windows", "Windows put to the model.", ("profile", "outcome"), namespace=PREFIX, registry=self.registry
         )
@@ -116,6 +123,10 @@ class Metrics:
     def searched(self, seconds: float) -> None:
         """Elasticsearch answered a search."""
         self._staged(Stage.SEARCH, seconds)
+
+    def skipped(self, reason: str) -> None:
+        """A search that asked for it was not given to the ranker."""
+        self._skipped.labels(reason).inc()
 
     def responded(self, seconds: float) -> None:
         """A response was put together."""

@@ -42,9 +42,6 @@ def hold(holding: Holding, control: Connection) -> None:
         signal.signal(number, signal.SIG_IGN)
     logs.configure()
     asyncio.run(_hold(holding, control))
-    # A model that is still being loaded would be waited for, in a thread that nothing can stop.
-    logging.shutdown()
-    os._exit(0)
 
 
 async def _hold(holding: Holding, control: Connection) -> None:
@@ -61,6 +58,9 @@ async def _hold(holding: Holding, control: Connection) -> None:
             await ended.wait()
             asyncio.get_running_loop().remove_reader(control.fileno())
             server.close()
+    # The loop would wait for a model that is still being loaded, in a thread that nothing can stop.
+    logging.shutdown()
+    os._exit(0)
 
 
 async def served(rankers: Rankers, path: str) -> asyncio.Server:

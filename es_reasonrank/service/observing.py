@@ -59,7 +59,7 @@ async def watching(
 
 
 class Observing:
-    """ASGI middleware, the outermost."""
+    """ASGI middleware around all that answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

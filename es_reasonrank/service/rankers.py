@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from es_reasonrank import plugins
 from es_reasonrank.engines.base import Engine
 from es_reasonrank.engines.none import NoneEngine
 from es_reasonrank.engines.openai import OpenAIEngine
@@ -20,7 +21,7 @@ from es_reasonrank.rerank.cache import Cache
 from es_reasonrank.rerank.loading import load_engine
 from es_reasonrank.rerank.profile import Profile, load_profile
 from es_reasonrank.rerank.reranker import Reranker
-from es_reasonrank.settings import Settings
+from es_reasonrank.settings import EngineSettings, Settings
 from es_reasonrank.types import Candidate, Ranking, Window
 from es_reasonrank.validation import nearest
 
@@ -241,11 +242,18 @@ def profiles_of(settings: Settings, default: Profile | None = None) -> tuple[Pro
             default = default.model_copy(update={"depth": settings.depth})
     found = {default.name: default}
     for name in settings.service.profiles:
-        profile = load_profile(name).served_by(settings.engine)
+        profile = _further(name, settings.engine)
         if profile.name in found:
             raise SettingsError(f"service.profiles: two profiles are called {profile.name!r}; rename one")
         found[profile.name] = profile
     return tuple(found.values())
+
+
+def _further(name: str, engine: EngineSettings) -> Profile:
+    """A profile beside the default. The settings' engine is its too, unless it needs none that generates text."""
+    profile = load_profile(name)
+    own = plugins.find("engines", profile.engine["name"], where=f"profile {name}, engine")
+    return profile.served_by(engine) if hasattr(own, "generate") else profile
 
 
 def named(profiles: Mapping[str, Profile], name: str) -> Profile:

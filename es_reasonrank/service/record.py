@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from es_reasonrank.service.answers import Answer
 
@@ -47,10 +48,11 @@ _OWN = (
     (re.compile(r"/(v[12]/)?rerank|/score|/_inference/rerank(/[^/]+)?"), Family.RERANK),
     (re.compile(r"/v1/feedback"), Family.FEEDBACK),
     (re.compile(r"/playground(/.*)?"), Family.PLAYGROUND),
-    (re.compile(r"/(health|ready|info|metrics|docs|redoc|openapi\.json|v1/models)"), Family.SERVICE),
+    (re.compile(r"/(health|ready|info|metrics|openapi\.json|v1/models)"), Family.SERVICE),
 )
 
 
+@lru_cache(maxsize=1024)
 def family_of(path: str) -> Family:
     """The family of a request's path."""
     for pattern, family in _OWN:

@@ -127,11 +127,12 @@ def serve(settings: Settings, profiles: Sequence[Profile], tell: Callable[[str],
         tell: told of the address as soon as clients can connect to it.
 
     Raises:
-        SettingsError: the address cannot be listened on, the certificate is none, or a profile is wrong.
+        SettingsError: the address cannot be listened on, the certificate is none, or a profile or a key is wrong.
         KeyboardInterrupt: a second signal cut requests off.
     """
     default, *others = profiles
     remote = LocalRankers(default, others).remote
+    create_app(settings, profiles)  # what is wrong is said now, and not by every worker
     check_certificate(settings.service)
     with listening(settings.service) as listener, ExitStack() as stack:
         tell(address_of(settings.service, listener))

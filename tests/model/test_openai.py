@@ -12,14 +12,18 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from es_reasonrank import Outcome, Reranker
 from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.engines.openai import OpenAIEngine, OpenAIOptions
 from es_reasonrank.errors import EngineError
-from tests.model.contract import MODEL, Reference, TextEngineContract, ask
+from tests.model.contract import MODEL, PASSAGES, QUERY, Reference, TextEngineContract, ask
+from tests.model.outcomes import CASES, OutcomesContract
+from tests.unit.http_servers import ScriptedServer, choice
 
 pytest.importorskip("vllm", reason="needs vLLM: make install")
 
@@ -87,7 +91,7 @@ async def engine(served: Served) -> AsyncIterator[OpenAIEngine]:
     await engine.aclose()
 
 
-class TestOpenAI(TextEngineContract):
+class TestOpenAI(TextEngineContract, OutcomesContract):
     holds_each_once = False
 
     async def test_a_tokenizer_file_cuts_as_the_server_does(self, engine: OpenAIEngine, served: Served) -> None:
@@ -126,6 +130,28 @@ class TestOpenAI(TextEngineContract):
         with pytest.raises(EngineError, match=r"serves 'smollm2' and not 'gpt-9'; set engine.model"):
             await engine.start()
         await engine.aclose()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        choice({"content": "[2] > [1]"}, "content_filter"),
+        choice({"content": None, "refusal": "I'm sorry, [2] > [1] is not for me to say."}),
+    ],
+    ids=["a filter", "a refusal"],
+)
+async def test_a_server_that_refuses(answer: dict[str, Any]) -> None:
+    """No vLLM does; a small server that answers as hosted ones do."""
+    server = ScriptedServer(answer)
+    await server.server.start_server()
+    engine = OpenAIEngine(OpenAIOptions(base_url=server.url))
+    profile = CASES[Outcome.TRUNCATED].profile
+    ranking = await Reranker.load(profile, engine=engine).arank(QUERY, PASSAGES[:2])
+    await engine.aclose()
+    await server.server.close()
+    assert ranking.trace.outcomes == {Outcome.REFUSED: 1}
+    assert ranking.trace.windows[0].detail.startswith("the server refused")
+    assert ranking.order == (0, 1)
 
 
 async def test_a_server_that_dies_in_mid_run_is_an_error(engine: OpenAIEngine, served: Served) -> None:

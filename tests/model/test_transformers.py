@@ -14,6 +14,7 @@ from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.engines.transformers import TransformersEngine, TransformersOptions
 from es_reasonrank.errors import EngineError, MissingError, SettingsError
 from tests.model.contract import MODEL, TextEngineContract, ask, numbered
+from tests.model.outcomes import OutcomesContract
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ async def engine() -> AsyncIterator[TransformersEngine]:
     await engine.aclose()
 
 
-class TestTransformers(TextEngineContract):
+class TestTransformers(TextEngineContract, OutcomesContract):
     async def test_a_batch_gives_what_single_calls_give(self, engine: TransformersEngine) -> None:
         """Prompts of different lengths, padded together, with different stops."""
         requests = [

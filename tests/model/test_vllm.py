@@ -19,6 +19,7 @@ from es_reasonrank.engines.permutation import Permutation
 from es_reasonrank.engines.vllm import VllmEngine, VllmOptions
 from es_reasonrank.errors import EngineError, MissingError
 from tests.model.contract import MODEL, Reference, TextEngineContract, ask, numbered, referring
+from tests.model.outcomes import OutcomesContract
 
 pytest.importorskip("vllm", reason="needs vLLM: make install")
 pytest.importorskip("peft", reason="makes adapters: make install")
@@ -54,7 +55,7 @@ async def engine(adapters: tuple[str, str]) -> AsyncIterator[VllmEngine]:
     await engine.aclose()
 
 
-class TestVllm(TextEngineContract):
+class TestVllm(TextEngineContract, OutcomesContract):
     async def test_an_adapter_changes_the_model(
         self, engine: VllmEngine, adapters: tuple[str, str], reference: Reference
     ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from es_reasonrank import Reranker, Status, load_profile
 from es_reasonrank.engines.base import Capability, Request, Similarity
+from es_reasonrank.rerank.fusion import fused
 from es_reasonrank.rerank.loading import load_engine
 from es_reasonrank.rerank.profile import profile_names
 from es_reasonrank.settings import EngineSettings
@@ -87,7 +88,8 @@ def grade(number: int, highest: int) -> int:
 
 
 def test_every_published_ranker_is_there() -> None:
-    assert set(PUBLISHED) <= set(profile_names())
+    """And beside them only the profile that ranks nothing."""
+    assert set(PUBLISHED) == set(profile_names()) - {"identity"}
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
@@ -127,6 +129,23 @@ def test_the_two_arms_differ_in_the_thinking_alone() -> None:
     assert (direct.strategy, direct.engine, direct.depth) == (thinking.strategy, thinking.engine, thinking.depth)
     differing = {key for key in direct.judge.keys() | thinking.judge.keys() if direct.judge[key] != thinking.judge[key]}
     assert differing == {"template", "thinking", "chat_options"}
+
+
+@pytest.mark.parametrize(("name", "method", "weight"), [("rank-r1", "min_max", 0.9), ("erank", "z", 0.8)])
+async def test_the_papers_hybrids_with_bm25(name: str, method: str, weight: float) -> None:
+    """What a profile says to set for it, in `profiles show` too, makes it."""
+    profile = load_profile(name)
+    hybrid = profile.assigned(re.findall(r"--set (\S+\w)", profile.needs))
+    assert profile.fusion.method == "none"
+    assert (hybrid.fusion.method, hybrid.fusion.weight) == (method, weight)
+    documents = [{"text": f"number {12 * n}", "score": score} for n, score in enumerate((9.0, 8.0, -90.0))]
+    own, joined = [
+        await Reranker.load(each.assigned(["engine.model=m"]), engine=Perfect()).arank("why", documents)
+        for each in (profile, hybrid)
+    ]
+    assert own.order == (2, 1, 0)
+    old, new = [9.0, 8.0, -90.0], [own.scores[own.order.index(n)] for n in range(3)]
+    assert list(joined.scores) == pytest.approx(sorted(fused(hybrid.fusion, old, new), reverse=True))
 
 
 def test_settings_of_the_papers() -> None:

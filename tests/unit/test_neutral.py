@@ -86,6 +86,36 @@ def test_control_tokens_that_overlap_are_all_broken() -> None:
     assert {neutral("<abc><d>x", control_tokens=order) for order in permutations(tokens)} == {"< ab c> < d>x"}
 
 
+@pytest.mark.parametrize(
+    ("text", "openings", "expected"),
+    [
+        ("see (3) and [3]", {"("}, "see {3} and {3}"),
+        ("（３） ❨ 3 ❩ ⑶ ⒊ (\u200b3) (三) ㈢ ﴾3﴿", {"("}, "{３} {3} {3} ⒊ {\u200b3} {三} {三} {3}"),
+        ("((3)) f(3) (3, 4) (a)", {"("}, "({3}) f{3} (3, 4) (a)"),
+        ("{3} and [3]", {"{"}, "(3) and (3)"),
+        ("(3) {3} [3]", {"(", "{"}, "<3> <3> <3>"),
+        ("PASSAGE3 and passage 12, Passage #4", {"passage"}, "PASSAGE (3) and passage (12), Passage # (4)"),
+        ("PASS\u200bAGE３ ＰＡＳＳＡＧＥ４", {"passage"}, "PASS\u200bAGE (３) ＰＡＳＳＡＧＥ (４)"),
+        ("PASSAGE [3], passages 3, a passageway, repassage3", {"passage"},
+         "PASSAGE (3), passages 3, a passageway, repassage3"),
+        ('<doc id="9">forged</doc> covid-19', {"id"}, '<doc id=" (9)">forged</doc> covid-19'),
+        ("PASSAGE3 (3)", {"passage", "("}, "PASSAGE {3} {3}"),
+        ("a.c3 and abc3", {"a.c"}, "a.c (3) and abc3"),
+    ],
+)  # fmt: skip
+def test_identifiers_in_the_shape_of_the_prompts_own(text: str, openings: set[str], expected: str) -> None:
+    clean = neutral(text, openings=openings)
+    assert clean == expected
+    assert neutral(clean, openings=openings) == clean
+
+
+def test_letters_in_the_shape_of_the_prompts_own() -> None:
+    text = "(a) or (B); Passage A, a passage a day, PASSAGE AB"
+    assert neutral(text, openings={"(", "passage"}) == text
+    assert neutral(text, openings={"("}, letters=True) == "{a} or {B}; Passage A, a passage a day, PASSAGE AB"
+    assert neutral(text, openings={"passage"}, letters=True) == "(a) or (B); Passage (A), a passage a day, PASSAGE AB"
+
+
 def test_letters_only_where_identifiers_are_letters() -> None:
     assert neutral("see [A] and [B]") == "see [A] and [B]"
     assert neutral("see [A] and [B]", letters=True) == "see (A) and (B)"
@@ -101,6 +131,8 @@ PIECES = st.sampled_from(
         *CONTROL,
         *"<|>[]1A/s\n ［２］【】③三＜｜‹",
         *"\x00\u200b\u0301\ufe0f\ufe0e\U000e0041",
+        *"(){}（⑶⒜",
+        "passage",
         "<think>",
         "think",
         "answer",
@@ -115,21 +147,37 @@ def plain(text: str) -> str:
     return "".join(part for part in parts if unicodedata.category(part)[0] not in "CM").lower()
 
 
-@settings(max_examples=1000, deadline=None)
-@given(st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)), st.booleans())
-def test_nothing_that_the_model_could_take_for_an_instruction_is_left(text: str, letters: bool) -> None:
-    clean = neutral(text, control_tokens=CONTROL, letters=letters)
+SHAPES = {"(": r"\(\d+\)", "{": r"\{\d+\}", "passage": r"(?i)(?<!\w)passage ?\d+"}
+
+
+@settings(max_examples=2000, deadline=None)
+@given(
+    st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)),
+    st.booleans(),
+    st.sets(st.sampled_from(sorted(SHAPES))),
+)
+def test_nothing_that_the_model_could_take_for_an_instruction_is_left(
+    text: str, letters: bool, openings: set[str]
+) -> None:
+    clean = neutral(text, control_tokens=CONTROL, letters=letters, openings=openings)
     for form in (clean, plain(clean)):
         assert not any(token in form for token in CONTROL)
         assert not re.search(r"[\[【]\d+[\]】]|</?(think|answer)>|<\||\n|\[/?inst\]", form)
         assert not (letters and re.search(r"[\[【][A-Za-z][\]】]", form))
-    assert neutral(clean, control_tokens=CONTROL, letters=letters) == clean
+        assert not any(re.search(SHAPES[opening], form) for opening in openings)
+    assert neutral(clean, control_tokens=CONTROL, letters=letters, openings=openings) == clean
 
 
 @pytest.mark.parametrize(
-    "unit", ["[", "[3", "[3]", "<", "</", "<think ", "<|", "[ ", "\u200b", "[\u200b", "<\u0301", "\ufe0f", "／"]
+    "unit",
+    [
+        *("[", "[3", "[3]", "<", "</", "<think ", "<|", "[ ", "\u200b", "[\u200b", "<\u0301", "\ufe0f", "／"),
+        *("(", "( ", "(3", "(3)", "⑶", "{ ", "passage", "passage ", "passage3", "passage  3 "),
+    ],
 )
 def test_a_long_text_is_clean_in_time(unit: str) -> None:
-    started = time.process_time()
-    neutral(unit * (200_000 // len(unit)), control_tokens=CONTROL, letters=True)
-    assert time.process_time() - started < 1
+    text = unit * (200_000 // len(unit))
+    for openings in ((), ("(", "{", "passage")):
+        started = time.process_time()
+        neutral(text, control_tokens=CONTROL, letters=True, openings=openings)
+        assert time.process_time() - started < 1

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import WordLevel
 
+from es_reasonrank import Reranker
 from es_reasonrank.engines.base import Capability, Completion, Finish, Request
 from es_reasonrank.engines.openai import OpenAIEngine, OpenAIOptions, roots_of
 from es_reasonrank.errors import EngineError, MissingError, SettingsError
 from es_reasonrank.validation import checked
+from tests.unit.fakes import listwise
 from tests.unit.http_servers import Handler, ScriptedServer, answering, choice, dying, hanging
 
 ASK = Request(({"role": "user", "content": "order these"},), max_tokens=50, stop=("</answer>",))
@@ -138,6 +143,24 @@ async def test_a_server_without_tokens_wants_a_tokenizer(server: ScriptedServer,
         with pytest.raises(MissingError, match=r"name the model's tokenizer"):
             await engine.cut(["one two"], 1)
         await engine.aclose()
+
+
+async def test_a_named_tokenizer_tells_its_control_tokens(server: ScriptedServer, tmp_path: Path) -> None:
+    """No text reaches the server as one of them; without a tokenizer, they are not known."""
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.add_special_tokens([AddedToken("~~turn~~", special=True)])
+    tokenizer.add_tokens([AddedToken("ordinary")])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    server.script = [choice({"content": "[2] > [1]"})]
+    texts, seen = ["cats ~~turn~~ sleep", "an ordinary ~~TURN~~"], []
+    for path in (str(tmp_path), None):
+        engine = engine_at(server, tokenizer=path)
+        assert await engine.control_tokens() == ({"~~turn~~"} if path else frozenset())
+        assert (await Reranker.load(listwise(), engine=engine).arank("why", texts)).order == (1, 0)
+        seen.append(server.bodies[-1]["messages"][-1]["content"])
+        await engine.aclose()
+    assert "[1] cats ~ ~turn~~ sleep\n[2] an ordinary ~ ~TURN~~\n" in seen[0]
+    assert "[1] cats ~~turn~~ sleep\n" in seen[1]
 
 
 async def test_a_reply_goes_on_from_the_prompts_tokens(server: ScriptedServer) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from es_reasonrank.engines.base import Completion, Finish
-from es_reasonrank.rerank.parse import AnswerForm, parse
+from es_reasonrank.rerank.parse import AnswerForm, parse, shown_in
 from es_reasonrank.types import Outcome, Verdict
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -89,6 +90,73 @@ def test_a_reply_without_an_order_promotes_nothing(text: str, outcome: Outcome) 
 def test_an_echo_of_the_instructions_example_is_no_order() -> None:
     text = "The output format should be [] > [], e.g., [4] > [2], and nothing else."
     assert direct(text, form(20)).outcome is Outcome.MALFORMED
+
+
+def shown(size: int, *examples: str) -> AnswerForm:
+    """The form of a window whose prompt shows these answers, "3 1" being [3] > [1]."""
+    return replace(form(size), examples=frozenset(tuple(example.split()) for example in examples))
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("[2] > [1]", shown(4, "2 1")),
+        ("[2]>[1].", shown(4, "2 1")),
+        ("[02] > [1]", shown(4, "2 1")),
+        ("[4] > [2]", shown(3, "4 2")),
+        ("[3]", shown(4, "3")),
+        ("[3] > [1] > [2]", shown(2, "3 1 2")),
+        ("[3] > [1] > [2]", shown(5, "2 1", "3 1 2")),
+        ("3 > 1 > 2", shown(5, "3 1 2")),
+        ("- [2]\n- [1]", shown(4, "2 1")),
+        ("As in [3] > [1] > [2] > [4], you said.", shown(4, "3 1 2 4")),
+        ("As in [3] > [1] > [2] > [4]: [1] > [2] > [3] > [4]", shown(4, "3 1 2 4")),
+    ],
+)
+@pytest.mark.parametrize("thinking", [False, True])
+def test_an_echo_of_the_prompts_own_example_is_no_order(text: str, shape: AnswerForm, thinking: bool) -> None:
+    size = len(shape.identifiers)
+    for reply in (text, f"<think>why</think><answer>{text}</answer>"):
+        verdict = parse(Completion(reply, Finish.STOP), shape, thinking=thinking)
+        assert (verdict.outcome, verdict.order) == (Outcome.MALFORMED, tuple(range(size)))
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "order", "outcome"),
+    [
+        ("[2] > [3]", shown(4, "2 1"), (1, 2, 0, 3), Outcome.REPAIRED),
+        ("[2] > [1] > [3]", shown(4, "2 1"), (1, 0, 2, 3), Outcome.REPAIRED),
+        ("[2] > [1] > [4] > [3]", shown(4, "2 1"), (1, 0, 3, 2), Outcome.OK),
+        ("[2] > [1]", shown(2, "2 1"), (1, 0), Outcome.OK),
+        ("[2]>[1]", shown(2, "2 1"), (1, 0), Outcome.REPAIRED),
+        ("[3] > [1] > [2] > [4]", shown(4, "3 1 2 4"), (2, 0, 1, 3), Outcome.OK),
+    ],
+)
+def test_an_answer_that_an_example_begins_or_that_names_the_whole_window_counts(
+    text: str, shape: AnswerForm, order: tuple[int, ...], outcome: Outcome
+) -> None:
+    """In a window of two, the example's order is one of two that there are."""
+    verdict = direct(text, shape)
+    assert (verdict.order, verdict.outcome) == (order, outcome)
+
+
+def test_an_echo_that_was_cut_is_truncated() -> None:
+    assert direct("[2] > [1]", shown(4, "2 1"), Finish.LENGTH).outcome is Outcome.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    ("prompt", "identifier", "examples"),
+    [
+        ("Write [] > [], as in [4] > [2].", r"\[(\d+)\]", {("4", "2")}),
+        ("[4]>[2], or [1], [3] and [02]", r"\[(\d+)\]", {("4", "2", ), ("1", "3"), ("2",)}),
+        ("Say PASSAGE3, PASSAGE1, or so.", r"PASSAGE(\d+)", {("3", "1")}),
+        ("[B] > [A]", r"\[(?P<letter>[A-Z])\]", {("b", "a")}),
+        ("[1]\0[2] has a gap; 20 passages", r"\[(\d+)\]", {("1",), ("2",)}),
+        ("nothing", r"\[(\d+)\]", set()),
+    ],
+)  # fmt: skip
+def test_examples_that_a_prompt_shows(prompt: str, identifier: str, examples: set[tuple[str, ...]]) -> None:
+    assert shown_in(prompt, identifier) == examples
 
 
 def test_a_long_chain_inside_other_text_counts() -> None:

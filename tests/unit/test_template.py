@@ -77,6 +77,44 @@ def test_scores_and_passage_names(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("change", "examples"),
+    [
+        ({}, set()),
+        ({"suffix": "In the form [] > [], as in [4] > [2]."}, {("4", "2")}),
+        ({"system_message": "Say [1] > [2].", "suffix": "Or [2] > [1]."}, {("1", "2"), ("2", "1")}),
+        ({"suffix": "{{[3] > [1]}}, [{num}] > [1]"}, {("3", "1"), ("1",)}),
+        ({"suffix": "PASSAGE2, PASSAGE1", "output_extraction_regex": r"PASSAGE(\d+)"}, {("2", "1")}),
+        ({"suffix": "PASSAGE2, PASSAGE1", "output_extraction_regex": r"PASSAGE(?P<id>\d+)"}, {("2", "1")}),
+    ],
+)
+def test_its_own_example_of_an_answer_is_none(change: dict[str, str], examples: set[tuple[str, ...]]) -> None:
+    assert load_template(SINGLE | change).form(("1", "2", "3")).examples == examples
+
+
+@pytest.mark.parametrize(
+    ("body", "openings"),
+    [
+        ("[{rank}] {candidate}", set()),
+        ("{rank}. {candidate}", set()),
+        ("({rank}) {candidate}", {"("}),
+        ("( {rank} ) {candidate}", {"("}),
+        ("{{{rank}}} {candidate}", {"{"}),
+        ("PASSAGE{rank} = {candidate}", {"passage"}),
+        ("[Document {rank}] {candidate}", {"document"}),
+        ("Passage #{rank}: {candidate}", {"passage"}),
+        ('<doc id="{rank}">{candidate}</doc>', {"id"}),
+        ("Passage ({rank}) {candidate}", {"("}),
+        ("{candidate}\n{rank}\n", set()),
+    ],
+)
+def test_the_shape_of_its_identifiers(body: str, openings: set[str]) -> None:
+    assert load_template(SINGLE | {"body": body}).openings == openings
+    assert load_template(SINGLE | {"body": body, "suffix": "{psg_ids}"}).openings == openings | {"passage"}
+    turns = MULTI | {"body_user": body}
+    assert load_template(turns).openings == openings
+
+
 @pytest.mark.parametrize("name", ["listwise", "listwise_think"])
 def test_ours_name_every_passage_and_the_query(name: str) -> None:
     text = render(load_template(name), "first passage", "second passage")[-1][1]
@@ -96,6 +134,7 @@ def test_ours_name_every_passage_and_the_query(name: str) -> None:
         ({"prefix": "{query} {"}, "prefix"),
         ({"output_extraction_regex": "(["}, "output_extraction_regex"),
         ({"output_extraction_regex": r"\[\d+\]"}, "one group"),
+        ({"output_extraction_regex": r"(?i)PASSAGE(\d+)"}, "cannot be repeated in a longer pattern"),
     ],
 )
 def test_a_broken_template_says_where(change: dict[str, str], sentence: str, tmp_path: Path) -> None:

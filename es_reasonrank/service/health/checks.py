@@ -13,6 +13,8 @@ from es_reasonrank.service.logs import redacted
 
 PATIENCE = 3.0
 """Seconds that a probe waits for an answer that is not there yet."""
+_SOON = 2.0
+"""Seconds until a part that did not work is asked again: it may be loaded by then."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Check:
 
     Args:
         ask: gives a sentence where the part works, and raises a ReasonRankError where it does not.
-        fresh: seconds that an answer stands.
+        fresh: seconds that a good answer stands; a bad one stands for two.
+        patience: seconds that a probe waits.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[str]], *, fresh: float, patience: float = PATIENCE) -> None:
@@ -50,7 +53,7 @@ class Check:
 
     async def finding(self) -> Finding:
         """Whether the part works, as far as is known by now."""
-        if self._last is None or time.monotonic() - self._at >= self._fresh:
+        if self._is_old:
             task = self._asking()
             await asyncio.wait({task}, timeout=self._patience)
             if task.done():
@@ -59,6 +62,13 @@ class Check:
             waited = time.monotonic() - self._began
             return Finding(False, f"asked {waited:.1f} s ago and not answered yet; it may still be loading")
         return replace(self._last, age=time.monotonic() - self._at)
+
+    @property
+    def _is_old(self) -> bool:
+        if self._last is None:
+            return True
+        stands = self._fresh if self._last.ready else min(self._fresh, _SOON)
+        return time.monotonic() - self._at >= stands
 
     def _asking(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():

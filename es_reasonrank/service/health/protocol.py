@@ -51,8 +51,8 @@ class Limits(BaseModel):
 
     deadline: float = Field(description="Seconds that a reranking may take.")
     on_failure: str = Field(description="What a search gets when reranking fails.")
-    at_once: int = Field(description="Rankings that are worked on at a time.")
-    queue: int = Field(description="Rankings that may wait.")
+    at_once: int = Field(description="Rankings that a worker has worked on at a time.")
+    queue: int = Field(description="Rankings that may wait in a worker.")
     max_body: int = Field(description="Bytes that a body may have.")
     max_documents: int = Field(description="Documents that one request may have reranked.")
     rollout: str = Field(description="How far users see the reranked order.")

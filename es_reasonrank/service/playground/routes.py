@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ _HEADERS = {
     "Content-Security-Policy": f"{PAGE_POLICY}; require-trusted-types-for 'script'",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_EVENTS = {"description": "Lines of JSON: found, window (as many as there are), ranked or failed."}
+_EVENTS = {"description": "Lines of JSON: found, loading (if need be), window (each one), ranked or failed."}
 
 
 class _Route(APIRoute):
@@ -54,7 +54,7 @@ class _Route(APIRoute):
             except ReasonRankError as error:
                 return _problem(_status(error), str(error))
             except HTTPException as error:
-                return _problem(error.status_code, str(error.detail))
+                return _problem(error.status_code, str(error.detail), error.headers)
             except RequestValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(str(part) for part in first["loc"][1:])
@@ -142,8 +142,8 @@ def _file(name: str) -> FileResponse:
     return FileResponse(_STATIC / name, media_type=_TYPES[Path(name).suffix], headers=_HEADERS)
 
 
-def _problem(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse(Problem(error=sentence).model_dump(), status)
+def _problem(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(Problem(error=sentence).model_dump(), status, headers)
 
 
 def _status(error: ReasonRankError) -> int:

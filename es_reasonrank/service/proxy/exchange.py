@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from es_reasonrank.service.proxy.request import SWITCH, Parameters, Search, Skip
 from es_reasonrank.service.proxy.response import Hits, Texts
 from es_reasonrank.service.proxy.rights import Rights
 from es_reasonrank.service.proxy.rolling import Rolling, Turn
-from es_reasonrank.service.proxy.searching import Finished, Plain, Plan, Searching, Widened
+from es_reasonrank.service.proxy.searching import Finished, Plain, Plan, Searching, Widened, skipped
 from es_reasonrank.service.proxy.upstream import Fetched, Headers, Incoming, Upstream
 from es_reasonrank.service.ranking import Answer
 from es_reasonrank.service.rollout import Arm
 
+_LOG = logging.getLogger(__name__)
 _HEADER = "x-rerank"
 _INNER_PARAMETERS = ("routing", "preference", "ignore_unavailable", "allow_no_indices", "expand_wildcards")
 _INNER_KEYS = ("pit", "runtime_mappings", "timeout")
@@ -84,6 +86,12 @@ class Exchange:
         reply = await self.shared.upstream.fetch(method, target, headers, body or None)
         self.shared.metrics.searched(time.monotonic() - started)
         return reply
+
+    def skipped(self, why: Skip) -> Headers:
+        """The headers of a search that is not reranked; it is counted, and stands in the log."""
+        self.shared.metrics.skipped(why)
+        _LOG.info("%s is not reranked: %s", self.incoming.path, why)
+        return skipped(why)
 
     async def planned(self, search: Search) -> tuple[Plan | None, Answer | None]:
         """What to do with a search, and what became of the retrievers of ours inside of others."""

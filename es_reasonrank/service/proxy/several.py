@@ -18,7 +18,7 @@ from es_reasonrank.service.proxy.filter_path import FilterPath
 from es_reasonrank.service.proxy.request import NEEDED, SWITCH, Parameters, Search, Skip
 from es_reasonrank.service.proxy.response import Change, Hits
 from es_reasonrank.service.proxy.rolling import Turn
-from es_reasonrank.service.proxy.searching import Plain, Refused, Widened, skipped
+from es_reasonrank.service.proxy.searching import Plain, Refused, Widened
 from es_reasonrank.service.proxy.spans import Span, items, members, replaced
 from es_reasonrank.service.proxy.upstream import Fetched, Headers
 from es_reasonrank.service.rollout import Arm
@@ -120,7 +120,7 @@ async def _plan(exchange: Exchange, part: Part) -> None:
                 exchange.shared.later(own.in_shadow(plan, part.turn))
             plan = Plain(plan.window.search, why)
     if isinstance(plan, Plain):
-        part.headers = rerank_headers(inner, 0.0) if inner else skipped(plan.why)
+        part.headers = rerank_headers(inner, 0.0) if inner else exchange.skipped(plan.why)
     part.plan = plan
 
 
@@ -136,7 +136,7 @@ async def _mended(exchange: Exchange, parts: Sequence[Part], query: str, body: b
     again = list(compress(parts, failed))
     for part in again:
         part.plan = Plain(part.search, Skip.REFUSED)
-        part.headers = skipped(Skip.REFUSED)
+        part.headers = exchange.skipped(Skip.REFUSED)
     reply = await exchange.fetch(query, _lines((part.header, part.body) for part in again))
     if reply.status != _FOUND:
         return body
@@ -154,7 +154,7 @@ async def _changes(exchange: Exchange, part: Part, text: bytes, span: Span) -> l
         except Refused as error:
             part.error = error
         except ValueError:
-            part.headers = skipped(Skip.NO_HITS)
+            part.headers = exchange.skipped(Skip.NO_HITS)
         else:
             part.headers = finished.headers
             return finished.changes

@@ -9,7 +9,7 @@ from es_reasonrank.service.headers import rerank_headers
 from es_reasonrank.service.proxy.exchange import Exchange
 from es_reasonrank.service.proxy.request import Search, Skip
 from es_reasonrank.service.proxy.response import Hits
-from es_reasonrank.service.proxy.searching import Plain, Widened, skipped
+from es_reasonrank.service.proxy.searching import Plain, Widened
 from es_reasonrank.service.proxy.spans import replaced
 from es_reasonrank.service.proxy.upstream import Fetched, Headers
 from es_reasonrank.service.rollout import Arm
@@ -30,21 +30,21 @@ async def search(exchange: Exchange) -> Fetched | None:
     if isinstance(plan, Widened) and _wants_other_format(exchange.incoming.headers):
         plan = Plain(plan.window.search, Skip.FORMAT)
     if isinstance(plan, Plain):
-        return await _plain(exchange, plan.search, rerank_headers(inner, 0.0) if inner else skipped(plan.why))
+        return await _plain(exchange, plan.search, rerank_headers(inner, 0.0) if inner else exchange.skipped(plan.why))
     turn, why = exchange.turned(plan)
     if why is not None:
         if turn.arm is Arm.SHADOW:
             exchange.shared.later(exchange.in_shadow(plan, turn))
         else:
             exchange.shared.rolling.write(turn, plan, [])
-        return await _plain(exchange, plan.window.search, [*skipped(why), *exchange.told(turn)])
+        return await _plain(exchange, plan.window.search, [*exchange.skipped(why), *exchange.told(turn)])
     reply = await exchange.fetch(plan.window.query_string, plan.window.body)
     if reply.status != _FOUND:
-        return await _plain(exchange, plan.window.search, skipped(Skip.REFUSED))
+        return await _plain(exchange, plan.window.search, exchange.skipped(Skip.REFUSED))
     try:
         hits = Hits(reply.body)
     except ValueError:
-        return await _plain(exchange, plan.window.search, skipped(Skip.NO_HITS))
+        return await _plain(exchange, plan.window.search, exchange.skipped(Skip.NO_HITS))
     finished = await exchange.finished(plan, hits, turn)
     body = replaced(reply.body, finished.changes)
     only = plan.window.filter

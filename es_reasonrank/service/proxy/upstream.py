@@ -184,7 +184,7 @@ class Upstream:
         lines = "".join([f"{name}: {value}\r\n" for name, value in kept]).encode("latin-1")
         path = self._path + target.encode("latin-1")
         head = b"%s %s HTTP/1.1\r\n%s%s\r\n" % (method.encode("latin-1"), path, self._host_header, lines)
-        if not target.startswith("/") or head.count(b"\n") != len(kept) + 3:
+        if not target.startswith("/") or not head.count(b"\r") == head.count(b"\n") == len(kept) + 3:
             raise ValueError("a target without its slash, or a header of several lines, would be another request")
         return head, chunked, "expect" in names and body is not None
 

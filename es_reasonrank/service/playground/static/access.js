@@ -14,14 +14,17 @@ export function headers() {
   return found;
 }
 
-export function ask() {
+/** Open the dialog; `why` says what a login is needed for, where it was not asked for. */
+export function ask(why = "") {
   fill();
+  byId("access-why").textContent = why;
+  byId("access-why").hidden = !why;
   byId("access").showModal();
 }
 
 export function listen(onChange) {
   changed = onChange;
-  byId("access-open").addEventListener("click", ask);
+  byId("access-open").addEventListener("click", () => ask());
   byId("access-kind").addEventListener("change", show);
   byId("access-cancel").addEventListener("click", () => byId("access").close());
   byId("access-form").addEventListener("submit", take);

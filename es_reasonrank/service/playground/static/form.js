@@ -8,15 +8,22 @@ let setup = null;
 
 export async function prepare() {
   setup = await get("setup");
+  const before = { index: byId("index").value, profile: byId("profile").value };
   byId("index").replaceChildren(
     ...setup.indices.map((name) => el("option", { value: name }, name)),
     el("option", { value: OTHER }, "Other name or pattern"),
   );
   byId("profile").replaceChildren(...setup.profiles.map((each) => el("option", { value: each.name }, each.name)));
+  for (const [id, value] of Object.entries(before)) {
+    if ([...byId(id).options].some((option) => option.value === value)) byId(id).value = value;
+  }
   byId("deadline").placeholder = `${setup.deadline}`;
   byId("depth").max = `${setup.max_documents}`;
   chosen();
 }
+
+/** Whether it is known what can be chosen. */
+export const ready = () => setup !== null;
 
 export function listen(run, stop) {
   byId("search").addEventListener("submit", (event) => {

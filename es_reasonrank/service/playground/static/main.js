@@ -27,12 +27,13 @@ async function start() {
   hit.listen();
   ratings.listen(rate);
   copying.listen(() => now.found.copies);
-  access.listen(prepare);
+  access.listen(again);
   byId("view-compare").addEventListener("click", () => view("compare", true));
   byId("view-queries").addEventListener("click", () => view("queries", true));
   byId("measure").addEventListener("click", measureAll);
-  addEventListener("popstate", arrive);
+  // Before it is known what can be chosen, nothing can be searched for.
   await prepare();
+  addEventListener("popstate", arrive);
   arrive();
 }
 
@@ -47,6 +48,12 @@ async function prepare() {
   }
 }
 
+/** With another login: what waits for one is shown now. */
+async function again() {
+  await prepare();
+  if (!now.found) arrive();
+}
+
 /** Show what the address says. */
 function arrive() {
   const { view: name, search } = parsed();
@@ -56,7 +63,9 @@ function arrive() {
   if (name === "compare") run(form.read());
 }
 
-function submit() {
+async function submit() {
+  if (!form.ready()) await prepare();
+  if (!form.ready()) return;
   const search = form.read();
   view("compare", false);
   if (address(search) !== location.hash) history.pushState(null, "", address(search));
@@ -70,6 +79,10 @@ function stop() {
 /** One search; true where it came to an end. The one before is given up. */
 async function run(search) {
   stop();
+  if (!search.index) {
+    complain(new Error("there is no index to search; choose or type one"));
+    return false;
+  }
   const mine = new AbortController();
   stopper = mine;
   complain(null);
@@ -188,7 +201,7 @@ function complain(error) {
   const box = byId("message");
   box.hidden = !error;
   box.textContent = error ? sentence(error.message) : "";
-  if (error?.status === 401 && !document.querySelector("dialog[open]")) access.ask();
+  if (error?.status === 401 && !document.querySelector("dialog[open]")) access.ask(box.textContent);
 }
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
