@@ -18,7 +18,7 @@ from es_reasonrank.errors import ElasticError, MissingError
 from es_reasonrank.rerank.profile import Profile
 from es_reasonrank.settings import Settings
 
-_NEEDED = ("aiohttp", "fastapi", "msgspec", "prometheus_client", "uvicorn")
+_NEEDED = ("httptools", "fastapi", "msgspec", "prometheus_client", "uvicorn")
 _PATIENCE = 3.0
 """Seconds that Elasticsearch has to say what it is; the service starts without its answer, too."""
 

@@ -52,7 +52,9 @@ class TextSource(Checked):
 def asking(body: Mapping[str, Any], source: TextSource, query: str) -> dict[str, Any]:
     """A search body that also brings what `source` needs, and is the caller's in everything else."""
     wanted = [{"field": name, "include_unmapped": True} for name in source.names]
-    asked: dict[str, Any] = {**body, "fields": [*body.get("fields", ()), *wanted]}
+    given = body.get("fields", [])
+    own = [given] if isinstance(given, str) else given
+    asked: dict[str, Any] = {**body, "fields": [*own, *wanted]}
     if source.take != "all" and "highlight" not in body:
         asked["highlight"] = _highlight(source, query)
     return asked

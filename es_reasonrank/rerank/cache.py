@@ -18,7 +18,7 @@ from es_reasonrank.rerank.judges import Judge
 from es_reasonrank.rerank.prompts.template import load_template
 from es_reasonrank.types import Candidate, Outcome, Verdict
 
-FORMAT = 1
+FORMAT = 2
 """Counted up when the code changes what a prompt or a parsed answer is."""
 
 

@@ -40,8 +40,8 @@ def load_ranker(profile: Profile, engine: Engine, *, cache: Cache | None = None,
     if missing := judge.needs - engine.capabilities:
         raise SettingsError(
             f"profile {profile.name}: judge {profile.judge['name']!r} needs an engine with "
-            f"{', '.join(sorted(missing))}, and engine {profile.engine['name']!r} has only "
-            f"{', '.join(sorted(engine.capabilities))}"
+            f"{', '.join(sorted(missing))}, and engine {profile.engine['name']!r} has "
+            f"{', '.join(sorted(engine.capabilities)) or 'nothing'}"
         )
     if strategy_class.needs_scores and not judge.gives_scores:
         raise SettingsError(

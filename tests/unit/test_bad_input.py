@@ -102,7 +102,7 @@ def test_a_stride_that_leads_nowhere(assignment: str, sentence: str) -> None:
 @pytest.mark.parametrize("name", ["first", "rank1", "erank", "tfrank", "direct-rank", "direct-rank-think"])
 def test_a_model_without_likelihoods_is_refused_when_it_is_loaded(name: str) -> None:
     profile = load_profile(name).served_by(EngineSettings(base_url="http://127.0.0.1:9", model="m"))
-    with pytest.raises(SettingsError, match=r"needs an engine with .*logprobs.*, and engine 'openai' has only text"):
+    with pytest.raises(SettingsError, match=r"needs an engine with .*logprobs.*, and engine 'openai' has text"):
         Reranker.load(profile.assigned(["engine.dialect=openai"]))
 
 

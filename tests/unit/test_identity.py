@@ -57,7 +57,7 @@ async def test_the_engine_offers_nothing_and_needs_nothing() -> None:
 
 def test_a_judge_that_asks_a_model_is_refused() -> None:
     profile = load_profile("rankgpt")
-    with pytest.raises(SettingsError, match=r"judge 'listwise' needs an engine with text, and engine 'none' has only"):
+    with pytest.raises(SettingsError, match=r"needs an engine with text, and engine 'none' has nothing"):
         Reranker.load(Profile(**{**profile.model_dump(), "engine": {"name": "none"}}))
 
 

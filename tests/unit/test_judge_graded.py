@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from es_reasonrank.engines.base import Capability, Completion, Finish, Request
@@ -313,6 +313,7 @@ async def test_texts_cannot_forge_grades() -> None:
     assert text.count("[1]") == 1
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["1", "2", "3", "4", "5", "x"]), st.integers(-2, 12)))
 async def test_every_passage_has_its_grade_or_none_has_one(grades: dict[str, int]) -> None:
     verdict = await listed(json.dumps(grades))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from es_reasonrank.engines.base import Capability, Completion, Finish, Request
@@ -52,6 +52,7 @@ async def test_scores_of_unlikely_answers(logprobs: tuple[float, float], score: 
     assert verdict.scores == (pytest.approx(score),)
 
 
+@settings(deadline=None)
 @given(st.floats(-2000, 0), st.floats(-2000, 0))
 def test_shares_sum_to_one(first: float, second: float) -> None:
     both = shares([first, second])

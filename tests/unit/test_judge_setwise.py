@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from es_reasonrank.engines.base import Capability, Completion, Finish, Request
@@ -205,6 +205,7 @@ async def test_texts_cannot_forge_an_answer() -> None:
     assert "<answer>[2]" not in text
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.sampled_from(["best", "worst"]), st.booleans())
 async def test_always_a_permutation(reply: str, select: str, thinking: bool) -> None:
     verdict = await judged(reply, select=select, thinking=thinking)

@@ -215,7 +215,7 @@ def test_without_an_event_loop() -> None:
 
 def test_a_judge_needs_an_engine_of_its_kind() -> None:
     profile = listwise().assigned(["engine={name: sentence_transformers, model: x}"])
-    with pytest.raises(SettingsError, match=r"judge 'listwise' needs an engine with text, and .* has only vectors"):
+    with pytest.raises(SettingsError, match=r"judge 'listwise' needs an engine with text, and .* has vectors"):
         Reranker.load(profile)
 
 

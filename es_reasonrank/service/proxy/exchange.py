@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from es_reasonrank.service.proxy.response import Hits, Texts
 from es_reasonrank.service.proxy.rights import Rights
 from es_reasonrank.service.proxy.rolling import Rolling, Turn
 from es_reasonrank.service.proxy.searching import Finished, Plain, Plan, Searching, Widened, skipped
+from es_reasonrank.service.proxy.spans import Span
 from es_reasonrank.service.proxy.upstream import Fetched, Headers, Incoming, Upstream
 from es_reasonrank.service.ranking import Answer
 from es_reasonrank.service.rollout import Arm
@@ -108,6 +109,14 @@ class Exchange:
             return turn, Skip.ROLLOUT
         return turn, Skip.SHADOW if turn.arm is Arm.SHADOW else None
 
+    def seen_as_it_was(self, plan: Widened, turn: Turn, text: bytes, span: Span | None = None) -> None:
+        """The line of a search whose user sees the server's own response."""
+        try:
+            keys = Hits(text, span).keys
+        except ValueError:
+            keys = []
+        self.shared.rolling.write_base(turn, plan, keys)
+
     def told(self, turn: Turn) -> Headers:
         """The header that names a search, where clicks on it are of use."""
         return [(SEARCH_ID, turn.id)] if self.shared.rolling.is_logged else []
@@ -118,23 +127,27 @@ class Exchange:
         answer, origin = await self._answer(plan, hits)
         took = time.monotonic() - started
         rolling = self.shared.rolling
-        result, seen = rolling.mixed(turn, scored(plan.window.asked, answer.ranking))
+        made = scored(plan.window.asked, answer.ranking)
+        result, seen = rolling.mixed(turn, made)
         finished = self.shared.searching.finish(plan, hits, answer, result, origin, took)
-        rolling.write(turn, plan, hits.keys[: plan.window.depth], answer, seen, took)
+        rolling.write(turn, plan, hits.keys[: plan.window.depth], answer, made, seen, took)
         self.shared.metrics.responded(time.monotonic() - started - took)
         return Finished(finished.changes, [*finished.headers, *self.told(turn)])
 
     async def in_shadow(self, plan: Widened, turn: Turn) -> None:
-        """Rank a window that nobody waits for, for the log."""
+        """Rank a window that nobody waits for, for the log. A failure stands there too."""
+        asked = plan.window.asked.model_copy(update={"on_failure": "base_order"})
+        plan = replace(plan, window=replace(plan.window, asked=asked))
         reply = await self.fetch(plan.window.query_string, plan.window.body, self._search_path)
         if reply.status != _FOUND:
             return
         hits = Hits(reply.body)
         started = time.monotonic()
         answer, _ = await self._answer(plan, hits)
-        _, seen = self.shared.rolling.mixed(turn, scored(plan.window.asked, answer.ranking))
+        made = scored(asked, answer.ranking)
+        _, seen = self.shared.rolling.mixed(turn, made)
         took = time.monotonic() - started
-        self.shared.rolling.write(turn, plan, hits.keys[: plan.window.depth], answer, seen, took)
+        self.shared.rolling.write(turn, plan, hits.keys[: plan.window.depth], answer, made, seen, took)
 
     async def _answer(self, plan: Widened, hits: Hits) -> tuple[Answer, str]:
         """The order of a window, and where it comes from if not from the model."""

@@ -33,8 +33,12 @@ def scored(asked: Asked, ranking: Ranking) -> Scored:
     return Scored(order, tuple(joined[index] for index in order))
 
 
-def page(window: Window, hits: Hits, result: Scored) -> list[Placed]:
-    """The hits of the page. Behind the window the server's own order goes on, with scores no higher than before."""
+def page(window: Window, hits: Hits, result: Scored, *, kept: bool) -> list[Placed]:
+    """The hits of the page. Behind the window the server's own order goes on, with scores no higher than before.
+
+    Args:
+        kept: whether hits keep the server's scores.
+    """
     rest = () if window.retrieved else range(len(result.order), len(hits.values))
     order = [*result.order, *rest]
     level = result.scores[-1] if result.scores else 0.0
@@ -42,7 +46,7 @@ def page(window: Window, hits: Hits, result: Scored) -> list[Placed]:
     return [
         Placed(
             index,
-            None if window.asked.score_mode == "keep" else scores[rank],
+            None if kept else scores[rank],
             _explained(hits, index, rank, scores[rank]) if window.asked.explain else None,
         )
         for rank, index in enumerate(order[window.start : window.end], start=window.start)

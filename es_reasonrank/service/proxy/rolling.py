@@ -63,18 +63,18 @@ class Rolling:
         turn: Turn,
         plan: Widened,
         keys: list[tuple[str, str]],
-        answer: Answer | None = None,
-        seen: Shown | None = None,
-        took: float = 0.0,
+        answer: Answer,
+        result: Scored,
+        seen: Shown,
+        took: float,
     ) -> None:
-        """The line of a search.
+        """The line of a search that the ranker was asked about.
 
         Args:
             keys: index and id of the window's hits, in the server's order.
-            answer: what the ranker made of it, if it was asked.
+            result: the order that was made of them, before it was mixed.
         """
         window = plan.window
-        count = len(answer.ranking.order) if answer is not None else len(keys)
         self._journal.write(
             searched(
                 self._rollout,
@@ -85,13 +85,37 @@ class Rolling:
                 index=window.search.target,
                 profile=plan.profile,
                 arm=turn.arm,
-                base=named(keys[:count]),
+                base=named(keys[: len(result.order)]),
                 shown=seen,
-                reranked=answer.ranking.order if answer is not None else (),
+                reranked=result.order,
                 offset=window.start,
                 size=window.size,
-                status=str(answer.status) if answer is not None else "",
-                reason=str(answer.reason) if answer is not None else "",
+                status=str(answer.status),
+                reason=str(answer.reason),
                 took=took,
+            )
+        )
+
+    def write_base(self, turn: Turn, plan: Widened, keys: list[tuple[str, str]]) -> None:
+        """The line of a search whose user sees the server's own order.
+
+        Args:
+            keys: index and id of the page's hits.
+        """
+        window = plan.window
+        self._journal.write(
+            searched(
+                self._rollout,
+                id=turn.id,
+                user=turn.user,
+                search=turn.search,
+                query=window.asked.query,
+                index=window.search.target,
+                profile=plan.profile,
+                arm=turn.arm,
+                base=named(keys),
+                start=window.start,
+                offset=window.start,
+                size=window.size,
             )
         )

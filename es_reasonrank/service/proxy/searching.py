@@ -174,15 +174,17 @@ class Searching:
             took: seconds since the server had answered.
         """
         window = plan.window
-        if window.retrieved:
+        # Where nothing was judged there are no scores but the server's.
+        unjudged = answer.status in (Status.FAILED, Status.SKIPPED)
+        if window.retrieved and not unjudged:
             result = as_retrieved(result, window.min_score)
-        kept = window.asked.score_mode == "keep"
+        kept = unjudged or window.asked.score_mode == "keep"
         top = None if kept or not result.scores else result.scores[0]
         headers = rerank_headers(answer, took * 1000)
         if origin:
             headers.append((SOURCE, origin))
         told = _explanation(answer) if window.asked.explain else None
-        return Finished(hits.changes(page(window, hits, result), top, told), headers)
+        return Finished(hits.changes(page(window, hits, result, kept=kept), top, told), headers)
 
     def _shown(self, plan: Widened, candidates: list[Candidate], rights: Rights) -> Answer | None:
         """The order that an earlier page of the same search had, whole or not: the next page goes on from it."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from es_reasonrank.service.headers import STATUS, rerank_headers
+from es_reasonrank.service.journal import SEARCH_ID
 from es_reasonrank.service.proxy.errors import elastic_error
 from es_reasonrank.service.proxy.exchange import Exchange
 from es_reasonrank.service.proxy.filter_path import FilterPath
@@ -40,6 +41,8 @@ class Part:
     search: Search
     plan: Plain | Widened | None = None
     turn: Turn | None = None
+    unseen: Widened | None = None
+    """What would have been asked, were it not for the roll-out."""
     error: Refused | None = None
     headers: Headers | None = None
 
@@ -83,6 +86,8 @@ async def searches(exchange: Exchange) -> Fetched | None:
     body = replaced(whole, [change for some in changes for change in some])
     value = exchange.parameters.get("filter_path")
     told = [(STATUS, ", ".join(part.status for part in parts[:_MOST_TOLD]))]
+    if exchange.shared.rolling.is_logged:
+        told.append((SEARCH_ID, ", ".join(part.turn.id if part.turn else _UNTOUCHED for part in parts)))
     return Fetched(reply.status, [*reply.headers, *told], FilterPath.parsed(value).applied(body) if value else body)
 
 
@@ -116,6 +121,7 @@ async def _plan(exchange: Exchange, part: Part) -> None:
     if isinstance(plan, Widened):
         part.turn, why = own.turned(plan)
         if why is not None:
+            part.unseen = plan
             if part.turn.arm is Arm.SHADOW:
                 exchange.shared.later(own.in_shadow(plan, part.turn))
             plan = Plain(plan.window.search, why)
@@ -158,6 +164,8 @@ async def _changes(exchange: Exchange, part: Part, text: bytes, span: Span) -> l
         else:
             part.headers = finished.headers
             return finished.changes
+    if part.unseen is not None and part.turn is not None and part.turn.arm is Arm.BASE:
+        exchange.seen_as_it_was(part.unseen, part.turn, text, span)
     if part.error is None:
         return []
     part.headers = part.error.headers

@@ -33,11 +33,12 @@ async def search(exchange: Exchange) -> Fetched | None:
         return await _plain(exchange, plan.search, rerank_headers(inner, 0.0) if inner else exchange.skipped(plan.why))
     turn, why = exchange.turned(plan)
     if why is not None:
+        reply = await _plain(exchange, plan.window.search, [*exchange.skipped(why), *exchange.told(turn)])
         if turn.arm is Arm.SHADOW:
             exchange.shared.later(exchange.in_shadow(plan, turn))
         else:
-            exchange.shared.rolling.write(turn, plan, [])
-        return await _plain(exchange, plan.window.search, [*exchange.skipped(why), *exchange.told(turn)])
+            exchange.seen_as_it_was(plan, turn, reply.body)
+        return reply
     reply = await exchange.fetch(plan.window.query_string, plan.window.body)
     if reply.status != _FOUND:
         return await _plain(exchange, plan.window.search, exchange.skipped(Skip.REFUSED))

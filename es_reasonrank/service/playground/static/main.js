@@ -58,7 +58,7 @@ async function again() {
 function arrive() {
   const { view: name, search } = parsed();
   view(name, false);
-  if (!search.query && !search.body) return;
+  if (!form.ready() || (!search.query && !search.body)) return;
   form.write(search);
   if (name === "compare") run(form.read());
 }
