@@ -15,6 +15,18 @@ from es_reasonrank.errors import MissingError
 from es_reasonrank.settings import ElasticSettings
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What does not depend on the server's version runs on the preferred one only."""
+    kept, left = [], []
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        version = parameters.params.get("server") if parameters is not None else None
+        once = item.get_closest_marker("one_version") is not None and version in DEFAULTS[1:]
+        (left if once else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
+
+
 @pytest.fixture(scope="session", params=DEFAULTS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running server. Tests with one version run together, so that one server at a time is enough."""

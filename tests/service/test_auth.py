@@ -22,6 +22,8 @@ from es_reasonrank.service_settings import ApiKey
 from es_reasonrank.settings import load
 from tests.service.conftest import serving
 
+pytestmark = pytest.mark.one_version
+
 NOWHERE = "http://127.0.0.1:9"
 BODY = {"query": "q", "documents": ["a", "b"]}
 READER, WRITER = new_key(), new_key()

@@ -14,6 +14,8 @@ import pytest
 from tests.service.conftest import serving
 from tests.service.servers.nodes import opensearch, secured
 
+pytestmark = pytest.mark.one_version
+
 SETUP = Path(__file__).parents[2] / "docker" / "elasticsearch" / "setup.sh"
 PASSWORDS = {"ELASTIC_PASSWORD": "elastic-1", "KIBANA_PASSWORD": "kibana-2", "BRIDGE_PASSWORD": "bridge-3"}
 

@@ -21,6 +21,8 @@ from es_reasonrank.service.server import Server
 from tests.service.conftest import running
 from tests.service.servers.models import ModelServer, model_server
 
+pytestmark = pytest.mark.one_version
+
 BODY: dict[str, Any] = {"query": {"match": {"body": "list"}}, "size": 20, "_source": False}
 BEGUN = b"POST /%s/_search HTTP/1.1\r\nHost: service\r\nContent-Length: 900\r\n\r\n{"
 """A request whose rest does not come."""

@@ -16,6 +16,8 @@ from es_reasonrank.evaluation.rollout_log import Broken, Clicked, read
 from es_reasonrank.service.keys import new_key
 from tests.service.conftest import Serve
 
+pytestmark = pytest.mark.one_version
+
 CLICK = {"event": "click", "search_id": "s1", "index": "docs", "document": "a", "position": 2}
 RATING = {"event": "rating", "query": "why", "index": "docs", "document": "a", "grade": 2}
 

@@ -14,6 +14,8 @@ from es_reasonrank.rerank.profile import load_profile
 from es_reasonrank.service.health.checks import Check
 from tests.service.conftest import LIBRARY, Serve, serving
 
+pytestmark = pytest.mark.one_version
+
 NOBODY = "http://127.0.0.1:9"
 """An address where nothing listens."""
 REMOTE = {"profile": "rankgpt", "engine.base_url": NOBODY, "engine.tokenizer": "embedded:minilm-l6"}

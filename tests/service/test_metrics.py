@@ -21,6 +21,8 @@ from es_reasonrank.service import logs, observing
 from es_reasonrank.service.tracing import Tracing
 from tests.service.conftest import Serve
 
+pytestmark = pytest.mark.one_version
+
 QUERY = "how do I sort a list of dictionaries"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

@@ -19,6 +19,8 @@ from tests.service.servers.models import ModelServer, model_server
 from tests.service.servers.recording import recording
 from tests.service.test_playground_routes import NO_INDICES
 
+pytestmark = pytest.mark.one_version
+
 QUERY = "parse command line arguments"
 JUDGMENTS = "test-playground-judgments"
 PHONE = {"width": 360, "height": 740}

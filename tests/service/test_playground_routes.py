@@ -22,6 +22,8 @@ from tests.service.conftest import Serve, serving
 from tests.service.servers.models import ModelServer, model_server
 from tests.service.servers.recording import recording
 
+pytestmark = pytest.mark.one_version
+
 QUERY = "parse command line arguments"
 CALLERS = (("X", ""), ("Authorization", "ApiKey x"), ("X-Forwarded-For", "1.2.3.4"), ("Host", "a.example"))
 _EMPTY = b'{"indices": [], "aliases": [], "data_streams": []}'

@@ -16,6 +16,8 @@ from elasticsearch import AsyncElasticsearch
 
 from tests.service.conftest import Serve, serving
 
+pytestmark = pytest.mark.one_version
+
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "rerank-api.md"

@@ -21,6 +21,8 @@ from es_reasonrank.service.rollout import Arm, decide
 from es_reasonrank.service_settings import Rollout
 from tests.service.conftest import Serve
 
+pytestmark = pytest.mark.one_version
+
 QUERY = "how are numbers sorted in a list"
 BODY: dict[str, Any] = {"query": {"match": {"body": QUERY}}, "ext": {"rerank": {"query": QUERY, "depth": 20}}}
 NO_MODEL = {

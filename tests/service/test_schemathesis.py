@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.service.conftest import Serve
+
+pytestmark = pytest.mark.one_version
 
 SEED = "2508"
 INFERENCE = "/_inference/rerank/{profile}"

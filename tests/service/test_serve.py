@@ -25,6 +25,8 @@ import yaml
 from es_reasonrank.elastic import embedded
 from tests.service.servers.models import PROFILE, ModelServer, model_server
 
+pytestmark = pytest.mark.one_version
+
 COMMAND = (sys.executable, "-c", "from es_reasonrank.cli import main; main()")
 NOBODY = "http://127.0.0.1:9"
 PATIENCE = 240.0

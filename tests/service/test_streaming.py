@@ -29,6 +29,8 @@ from tests.service.servers.recording import (
     recording,
 )
 
+pytestmark = pytest.mark.one_version
+
 END = b"Host: service\r\nConnection: close\r\n\r\n"
 MANY = 32_000_000
 """Bytes that no buffer between two sockets holds, and the proxy must not."""
