@@ -29,7 +29,7 @@ async def articles(es: AsyncElasticsearch) -> str:
 @pytest.fixture(scope="session")
 async def direct(elastic_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Speaks to Elasticsearch itself."""
-    async with httpx.AsyncClient(base_url=elastic_url) as client:
+    async with httpx.AsyncClient(base_url=elastic_url, timeout=60) as client:
         yield client
 
 

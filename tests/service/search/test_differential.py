@@ -56,9 +56,10 @@ async def test_an_order_that_stays_leaves_every_byte_but_the_scores(
 
 
 async def test_msearch_is_the_same(direct: httpx.AsyncClient, proxied: httpx.AsyncClient) -> None:
-    several = searches(COUNT, seed=3)
-    for start in range(0, COUNT, 25):
-        some = [body for _, body in several[start : start + 25]]
+    several = [body for _, body in searches(COUNT, seed=3)]
+    answered = 0
+    for start in range(0, COUNT, 10):
+        some = several[start : start + 10]
         plain = lines(some)
         asking = lines([{**body, "ext": {"rerank": {"fields": ["title", "body"]}}} for body in some])
         servers = await direct.post("/_msearch", content=plain, headers=NDJSON)
@@ -66,7 +67,10 @@ async def test_msearch_is_the_same(direct: httpx.AsyncClient, proxied: httpx.Asy
         ours = await proxied.post("/_msearch", content=asking, headers=NDJSON)
         assert bare(untouched.content) == bare(servers.content)
         assert without_scores(ours.content) == without_scores(servers.content)
-        assert ours.headers["X-Rerank-Status"].count(",") == 24
+        if servers.status_code == 200:  # one search that the server finds wrong fails the whole request
+            assert ours.headers["X-Rerank-Status"].count(",") == len(some) - 1
+            answered += 1
+    assert answered > COUNT / 10 / 3
 
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
