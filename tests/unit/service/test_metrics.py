@@ -54,6 +54,7 @@ def value(found: Samples, name: str, **labels: str) -> float | None:
 def exercised() -> Metrics:
     metrics = Metrics()
     metrics.requested(Family.SEARCH, 200, 0.1)
+    metrics.skipped("sort")
     metrics.searched(0.02)
     metrics.responded(0.001)
     metrics.answered(ASK, answer(window(Outcome.OK), window(Outcome.TRUNCATED), window(Outcome.OK, cached=True)))
