@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
 
@@ -20,6 +20,7 @@ class Once(Generic[Value]):
         """The value."""
         if self._task is None or (self._task.done() and (self._task.cancelled() or self._task.exception())):
             self._task = asyncio.ensure_future(self._make())
+            self._task.add_done_callback(_looked_at)
         return await asyncio.shield(self._task)
 
     def value(self) -> Value:
@@ -35,3 +36,9 @@ class Once(Generic[Value]):
             return None
         (result,) = await asyncio.gather(task, return_exceptions=True)
         return None if isinstance(result, BaseException) else result
+
+
+def _looked_at(task: asyncio.Future[Any]) -> None:
+    """A failure that nobody waits for any more is no news for the log: the next `get` tries again."""
+    if not task.cancelled():
+        task.exception()
