@@ -55,12 +55,6 @@ class Accepted(BaseModel):
     ids: list[str] = Field(description="Under which the events stand in the judgments index, in the order sent.")
 
 
-class Problem(BaseModel):
-    """What is wrong, in a sentence."""
-
-    error: str
-
-
 def events_of(body: Json) -> list[Feedback]:
     """The events of a body: one object, or a list of them.
 

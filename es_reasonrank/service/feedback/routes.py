@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
-from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, HTTPException, Request
 from starlette.requests import ClientDisconnect
 
 from es_reasonrank.errors import InputError, ReasonRankError
 from es_reasonrank.service.auth import WriteCaller
-from es_reasonrank.service.feedback.protocol import MOST, Accepted, Feedback, Problem, events_of
+from es_reasonrank.service.feedback.protocol import MOST, Accepted, Feedback, events_of
 from es_reasonrank.service.feedback.serving import take
 from es_reasonrank.service.limits import parsed
+from es_reasonrank.service.problems import Problem, one_sentence
 from es_reasonrank.service.state import Parts
 
 
-class _Route(APIRoute):
-    """A route whose every error is one sentence."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except HTTPException as error:
-                return _problem(error.status_code, str(error.detail), error.headers)
-            except InputError as error:
-                return _problem(422, str(error))
-            except ReasonRankError as error:
-                return _problem(503, str(error))
-
-        return answer
+def _status(error: ReasonRankError) -> int:
+    """What HTTP calls it: the caller's fault, or Elasticsearch's, which may be better soon."""
+    return 422 if isinstance(error, InputError) else 503
 
 
-router = APIRouter(tags=["feedback"], route_class=_Route)
+router = APIRouter(tags=["feedback"], route_class=one_sentence(_status))
 
 _SCHEMA = Feedback.model_json_schema()
 _BODY = {
@@ -86,7 +68,3 @@ async def feedback(request: Request, parts: Parts, caller: WriteCaller) -> Accep
         raise HTTPException(400, "the caller left before the whole body was there") from None
     events = events_of(parsed(raw))
     return await take(parts.elastic, parts.settings.service.judgments_index, parts.journal, caller.name, events)
-
-
-def _problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
-    return JSONResponse(Problem(error=sentence).model_dump(), status, headers)

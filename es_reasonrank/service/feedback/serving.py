@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from es_reasonrank.elastic.failures import cause, mapped
+from es_reasonrank.elastic.judgments import SOURCE, judgment_id, query_id
 from es_reasonrank.elastic.mappings import Kind, create_index
 from es_reasonrank.errors import ElasticError
 from es_reasonrank.evaluation.rollout_log import Clicked
 from es_reasonrank.service.feedback.protocol import Accepted, Feedback
 from es_reasonrank.service.journal import Journal
-from es_reasonrank.service.playground.judgments import SOURCE, judgment_id, query_id
-from es_reasonrank.service.playground.protocol import Document
 
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch
@@ -57,7 +56,7 @@ def event_id(event: Feedback, caller: str) -> str:
     if event.event == "rating":
         assert event.query is not None
         assert event.index is not None
-        return judgment_id(event.query.strip(), Document(index=event.index, id=event.document), SOURCE)
+        return judgment_id(event.query.strip(), event.index, event.document, SOURCE)
     if event.id is not None:
         return _hash("id", caller, event.id)
     if event.search_id is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from es_reasonrank.elastic.failures import mapped
+from es_reasonrank.elastic.judgments import SOURCE, judgment_id, query_id
 from es_reasonrank.elastic.mappings import Kind, create_index
 from es_reasonrank.evaluation.measures import by_place, measure
 from es_reasonrank.service.playground.protocol import (
@@ -26,25 +26,12 @@ from es_reasonrank.service.playground.summary import HEAD
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch
 
-SOURCE = "human"
-"""Who gave a rating of the page."""
-
 _TRUSTED = (SOURCE, "model")
 """Whose grades count, the first before the second. Clicks are none: they say as much of a place as of a document."""
 _MOST = 10_000
 _MOST_INDICES = 100
 _MOST_QUERIES = 1_000
 _NDCG = "nDCG@10"
-
-
-def query_id(query: str) -> str:
-    """What a query that has only its text is called."""
-    return hashlib.sha256(query.encode()).hexdigest()[:16]
-
-
-def judgment_id(query: str, document: Document, source: str) -> str:
-    """The id of a judgment: a new one by the same source takes the place of the old."""
-    return hashlib.sha256(json.dumps([query, document.index, document.id, source]).encode()).hexdigest()[:32]
 
 
 async def rate(client: AsyncElasticsearch, judgments: str, rating: JudgmentRequest) -> None:
@@ -64,7 +51,7 @@ async def rate(client: AsyncElasticsearch, judgments: str, rating: JudgmentReque
         "created": datetime.now(UTC).isoformat(),
     }
     await create_index(client, judgments, Kind.JUDGMENTS)
-    name = judgment_id(query, rating.document, SOURCE)
+    name = judgment_id(query, rating.document.index, rating.document.id, SOURCE)
     with mapped(judgments):
         await client.index(index=judgments, id=name, document=document, refresh=True)
 

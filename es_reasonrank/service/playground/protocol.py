@@ -202,9 +202,3 @@ class Fields(BaseModel):
 
     names: list[str]
     default: list[str]
-
-
-class Problem(BaseModel):
-    """What went wrong, in one sentence."""
-
-    error: str

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import FileResponse, StreamingResponse
 
 from es_reasonrank.errors import ElasticError, InputError, MissingError, ReasonRankError, SearchError
 from es_reasonrank.service.auth import WriteCaller
@@ -25,10 +22,10 @@ from es_reasonrank.service.playground.protocol import (
     MeasuresRequest,
     MeasuresResponse,
     Name,
-    Problem,
     SearchRequest,
     Setup,
 )
+from es_reasonrank.service.problems import Problem, one_sentence
 from es_reasonrank.service.state import Parts
 
 _STATIC = Path(str(resources.files(__package__) / "static"))
@@ -42,36 +39,26 @@ _HEADERS = {
 _EVENTS = {"description": "Lines of JSON: found, loading (if need be), window (each one), ranked or failed."}
 
 
-class _Route(APIRoute):
-    """A route whose every error is one sentence."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except ReasonRankError as error:
-                return _problem(_status(error), str(error))
-            except HTTPException as error:
-                return _problem(error.status_code, str(error.detail), error.headers)
-            except RequestValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"][1:])
-                return _problem(422, f"{where or 'the request'}: {first['msg']}")
-
-        return answer
-
-
 def _enabled(parts: Parts) -> None:
     if not parts.settings.service.playground:
         raise HTTPException(404, "the playground is turned off (service.playground)")
 
 
+def _status(error: ReasonRankError) -> int:
+    """What HTTP calls it: the server's own word where it is about the search, else whose fault it is."""
+    if isinstance(error, SearchError):
+        return error.status if error.status == 404 else 400
+    if isinstance(error, InputError):
+        return 400
+    if isinstance(error, ElasticError) and error.status in (401, 403, 429):
+        return error.status
+    return 503 if isinstance(error, MissingError) else 502
+
+
 router = APIRouter(
     prefix="/playground",
     tags=["playground"],
-    route_class=_Route,
+    route_class=one_sentence(_status),
     dependencies=[Depends(_enabled)],
     responses={"4XX": {"model": Problem}, "5XX": {"model": Problem}},
 )
@@ -140,18 +127,3 @@ async def _lines(events: AsyncIterator[Event]) -> AsyncIterator[str]:
 
 def _file(name: str) -> FileResponse:
     return FileResponse(_STATIC / name, media_type=_TYPES[Path(name).suffix], headers=_HEADERS)
-
-
-def _problem(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(Problem(error=sentence).model_dump(), status, headers)
-
-
-def _status(error: ReasonRankError) -> int:
-    """What HTTP calls it: the server's own word where it is about the search, else whose fault it is."""
-    if isinstance(error, SearchError):
-        return error.status if error.status == 404 else 400
-    if isinstance(error, InputError):
-        return 400
-    if isinstance(error, ElasticError) and error.status in (401, 403, 429):
-        return error.status
-    return 503 if isinstance(error, MissingError) else 502

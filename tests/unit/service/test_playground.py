@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
+from es_reasonrank.elastic.judgments import judgment_id
 from es_reasonrank.errors import InputError, SettingsError
 from es_reasonrank.service.playground.access import has_login, is_local
 from es_reasonrank.service.playground.copies import copies
-from es_reasonrank.service.playground.judgments import judgment_id, measured
+from es_reasonrank.service.playground.judgments import measured
 from es_reasonrank.service.playground.protocol import Document, Grade, SearchRequest
 from es_reasonrank.service.playground.searching import wanted
 from es_reasonrank.service.playground.summary import summary
@@ -139,15 +140,14 @@ def test_no_login_is_copied() -> None:
 
 
 def test_a_new_rating_has_the_id_of_the_old_one() -> None:
-    document = Document(index="library", id="a")
-    assert judgment_id("q", document, "human") == judgment_id("q", document, "human")
+    assert judgment_id("q", "library", "a", "human") == judgment_id("q", "library", "a", "human")
     others = [
-        judgment_id("r", document, "human"),
-        judgment_id("q", document, "model"),
-        judgment_id("q", Document(index="other", id="a"), "human"),
-        judgment_id("q", Document(index="library", id="b"), "human"),
+        judgment_id("r", "library", "a", "human"),
+        judgment_id("q", "library", "a", "model"),
+        judgment_id("q", "other", "a", "human"),
+        judgment_id("q", "library", "b", "human"),
     ]
-    assert len({judgment_id("q", document, "human"), *others}) == 5
+    assert len({judgment_id("q", "library", "a", "human"), *others}) == 5
 
 
 def test_both_orders_are_measured() -> None:
