@@ -49,6 +49,8 @@ class Ask:
     caller: str = ""
     """What tells callers' credentials apart: nobody is served what was remembered for another."""
     on_window: Callable[[Window], None] | None = None
+    continues: bool = False
+    """Whether it is a further page of a list: then the order of the page before holds, be it whole or not."""
 
 
 @dataclass(frozen=True)

@@ -70,16 +70,13 @@ class RankingService:
         if not ask.query.strip():
             raise InputError("the query is empty; give a query to rank by")
         key = key_of(profile.name, ask)
-        known = self._remembered.get(key, ask)
-        if known is not None:
-            answer = Answer(known, Status.OK, remembered=True)
-            if ask.on_window is not None:
-                for window in known.trace.windows:
-                    ask.on_window(window)
-        else:
+        answer = self._remembered.get(key, ask)
+        if answer is None:
             answer = await self._asked(profile, ask)
-            if answer.status is Status.OK:
-                self._remembered.put(key, answer.ranking)
+            self._remembered.put(key, answer)
+        elif ask.on_window is not None:
+            for window in answer.ranking.trace.windows:
+                ask.on_window(window)
         self._tell(ask, answer)
         return answer
 

@@ -9,34 +9,45 @@ from dataclasses import replace
 import msgspec
 from cachetools import TTLCache
 
-from es_reasonrank.service.answers import Ask
-from es_reasonrank.types import Ranking
+from es_reasonrank.service.answers import Answer, Ask
+from es_reasonrank.types import Status
+
+_PAGES_SECONDS = 60.0
+"""How long an order that is not whole is kept, for further pages alone: whoever searches anew may have more luck."""
 
 
 class Remembered:
-    """Rankings by all that they depend on, and by whom they were for. Texts are not kept.
+    """Answers by all that they depend on, and by whom they were for. Texts are not kept.
 
     Args:
-        size: rankings that are kept; the least recently used go first.
+        size: answers that are kept; the least recently used go first.
         ttl: seconds that one is kept.
     """
 
     def __init__(self, size: int, ttl: float) -> None:
-        self._rankings: TTLCache[bytes, Ranking] = TTLCache(size, ttl)
+        self._whole: TTLCache[bytes, Answer] = TTLCache(size, ttl)
+        self._unfinished: TTLCache[bytes, Answer] = TTLCache(size, _PAGES_SECONDS)
 
-    def get(self, key: bytes, ask: Ask) -> Ranking | None:
-        """The ranking of an equal list, with this one's candidates; its windows are marked as remembered."""
-        known = self._rankings.get(key)
-        return None if known is None else replace(known, candidates=tuple(ask.candidates))
+    def get(self, key: bytes, ask: Ask) -> Answer | None:
+        """The answer to an equal list, with this one's candidates; its windows are marked as remembered."""
+        known = self._whole.get(key)
+        if known is None and ask.continues:
+            known = self._unfinished.get(key)
+        if known is None:
+            return None
+        return replace(known, ranking=replace(known.ranking, candidates=tuple(ask.candidates)))
 
-    def put(self, key: bytes, ranking: Ranking) -> None:
-        """Keep a ranking."""
-        trace = ranking.trace
+    def put(self, key: bytes, answer: Answer) -> None:
+        """Keep an answer, unless there was nothing to rank."""
+        if answer.status is Status.SKIPPED:
+            return
+        ranking, trace = answer.ranking, answer.ranking.trace
         windows = [
             replace(window, cached=True, prompt_tokens=0, generated_tokens=0, seconds=0.0) for window in trace.windows
         ]
         spent = replace(trace, windows=tuple(windows), seconds=0.0)
-        self._rankings[key] = replace(ranking, candidates=(), trace=spent)
+        kept = self._whole if answer.status is Status.OK else self._unfinished
+        kept[key] = replace(answer, ranking=replace(ranking, candidates=(), trace=spent), queued=0.0, remembered=True)
 
 
 def key_of(profile: str, ask: Ask) -> bytes:

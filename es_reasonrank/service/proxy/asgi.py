@@ -6,20 +6,17 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
-from es_reasonrank.service.headers import STATUS, rerank_status
-from es_reasonrank.service.proxy import searches
 from es_reasonrank.service.proxy.caller import Caller, CallerLeftError
 from es_reasonrank.service.proxy.errors import error_reply
 from es_reasonrank.service.proxy.packing import TooLargeError, unpacked
+from es_reasonrank.service.proxy.searches import wanted
 from es_reasonrank.service.proxy.upstream import Fetched, Headers, Incoming, UpstreamError, headers_of
 from es_reasonrank.service.state import State
-from es_reasonrank.types import Status
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 _LOG = logging.getLogger(__name__)
-_TOO_LARGE: Headers = [(STATUS, rerank_status(Status.SKIPPED, "body_too_large"))]
 _BODYLESS = frozenset({204, 304})
 _OF_BODIES = frozenset({"content-length", "transfer-encoding", "expect"})
 _SMALL = 1 << 16
@@ -49,7 +46,7 @@ async def _answer(state: State, request: Incoming, caller: Caller, send: Send) -
     if not request.path.startswith("/"):
         reason = "the request's target must be a path that begins with a slash"
         return await _reply(send, error_reply(400, "illegal_argument_exception", reason))
-    if not searches.wanted(request.method, request.path, request.query, request.headers):
+    if not wanted(request.method, request.path):
         return await _pass(state, request, await _body(request, caller), send)
     return await _search(state, request, caller, send)
 
@@ -59,12 +56,12 @@ async def _search(state: State, request: Incoming, caller: Caller, send: Send) -
     most = state.settings.service.max_body
     body = await caller.read(most)
     if body is None:
-        return await _pass(state, request, caller.stream(), send, _TOO_LARGE)
+        return await _pass(state, request, caller.stream(), send, state.searches.too_large(request.path))
     try:
         incoming = _readable(request, body, most)
     except TooLargeError:
-        return await _pass(state, request, body, send, _TOO_LARGE)
-    reply = await searches.answer(state, incoming) if incoming is not None else None
+        return await _pass(state, request, body, send, state.searches.too_large(request.path))
+    reply = await state.searches.answer(incoming) if incoming is not None else None
     if reply is None:
         return await _pass(state, request, body, send)
     return await _reply(send, reply)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from es_reasonrank.elastic.passages import asking
+from es_reasonrank.service.headers import STATUS, rerank_headers, rerank_status
 from es_reasonrank.service.journal import SEARCH_ID
 from es_reasonrank.service.metrics import Metrics
 from es_reasonrank.service.proxy import retrievers
@@ -20,18 +21,18 @@ from es_reasonrank.service.proxy.reordering import as_retrieved, scored
 from es_reasonrank.service.proxy.request import SWITCH, Parameters, Search, Skip, Window
 from es_reasonrank.service.proxy.response import Hits, Texts
 from es_reasonrank.service.proxy.rights import Rights
-from es_reasonrank.service.proxy.rolling import Rolling, Turn
-from es_reasonrank.service.proxy.searching import Finished, Plain, Plan, Searching, Widened, skipped
+from es_reasonrank.service.proxy.rolling import Made, Rolling, Turn
+from es_reasonrank.service.proxy.searching import Finished, Plain, Plan, Searching, Widened
 from es_reasonrank.service.proxy.spans import Span
 from es_reasonrank.service.proxy.upstream import Fetched, Headers, Incoming, Upstream
 from es_reasonrank.service.ranking import Answer
 from es_reasonrank.service.rollout import Arm
+from es_reasonrank.types import Status
 
 _LOG = logging.getLogger(__name__)
 _HEADER = "x-rerank"
 _INNER_PARAMETERS = ("routing", "preference", "ignore_unavailable", "allow_no_indices", "expand_wildcards")
 _INNER_KEYS = ("pit", "runtime_mappings", "timeout")
-_FOUND = 200
 
 
 class ServerSays(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -52,6 +53,12 @@ class Proxying:
     metrics: Metrics
     later: Callable[[Coroutine[Any, Any, None]], None]
     """Runs something behind the caller's back."""
+
+    def skipped(self, path: str, why: Skip) -> Headers:
+        """The headers of a search that is not reranked; it is counted, and stands in the log."""
+        self.metrics.skipped(why)
+        _LOG.info("%s is not reranked: %s", path, why)
+        return [(STATUS, rerank_status(Status.SKIPPED, why))]
 
 
 class Exchange:
@@ -89,10 +96,12 @@ class Exchange:
         return reply
 
     def skipped(self, why: Skip) -> Headers:
-        """The headers of a search that is not reranked; it is counted, and stands in the log."""
-        self.shared.metrics.skipped(why)
-        _LOG.info("%s is not reranked: %s", self.incoming.path, why)
-        return skipped(why)
+        """The headers of a search that is not reranked."""
+        return self.shared.skipped(self.incoming.path, why)
+
+    def unranked(self, plan: Plain, inner: Answer | None) -> Headers:
+        """The headers of a search that goes to the server as it is: how what was inside of it went, or why it does."""
+        return self.skipped(plan.why) if inner is None else rerank_headers(inner, 0.0)
 
     async def planned(self, search: Search) -> tuple[Plan | None, Answer | None]:
         """What to do with a search, and what became of the retrievers of ours inside of others."""
@@ -115,7 +124,7 @@ class Exchange:
             keys = Hits(text, span).keys
         except ValueError:
             keys = []
-        self.shared.rolling.write_base(turn, plan, keys)
+        self.shared.rolling.write(turn, plan, keys)
 
     def told(self, turn: Turn) -> Headers:
         """The header that names a search, where clicks on it are of use."""
@@ -124,14 +133,9 @@ class Exchange:
     async def finished(self, plan: Widened, hits: Hits, turn: Turn) -> Finished:
         """The hits of a window in the order that the user sees, with the line in the log."""
         started = time.monotonic()
-        answer, origin = await self._answer(plan, hits)
-        took = time.monotonic() - started
-        rolling = self.shared.rolling
-        made = scored(plan.window.asked, answer.ranking)
-        result, seen = rolling.mixed(turn, made)
-        finished = self.shared.searching.finish(plan, hits, answer, result, origin, took)
-        rolling.write(turn, plan, hits.keys[: plan.window.depth], answer, made, seen, took)
-        self.shared.metrics.responded(time.monotonic() - started - took)
+        made, origin = await self._made(plan, hits, turn)
+        finished = self.shared.searching.finish(plan, hits, made.answer, made.seen, origin, made.took)
+        self.shared.metrics.responded(time.monotonic() - started - made.took)
         return Finished(finished.changes, [*finished.headers, *self.told(turn)])
 
     async def in_shadow(self, plan: Widened, turn: Turn) -> None:
@@ -139,15 +143,18 @@ class Exchange:
         asked = plan.window.asked.model_copy(update={"on_failure": "base_order"})
         plan = replace(plan, window=replace(plan.window, asked=asked))
         reply = await self.fetch(plan.window.query_string, plan.window.body, self._search_path)
-        if reply.status != _FOUND:
+        if not reply.ok:
             return
-        hits = Hits(reply.body)
+        await self._made(plan, Hits(reply.body), turn)
+
+    async def _made(self, plan: Widened, hits: Hits, turn: Turn) -> tuple[Made, str]:
+        """What the ranker makes of a window, written to the log, and where it comes from if not from the model."""
         started = time.monotonic()
-        answer, _ = await self._answer(plan, hits)
-        made = scored(asked, answer.ranking)
-        _, seen = self.shared.rolling.mixed(turn, made)
+        answer, origin = await self._answer(plan, hits)
         took = time.monotonic() - started
-        self.shared.rolling.write(turn, plan, hits.keys[: plan.window.depth], answer, made, seen, took)
+        made = self.shared.rolling.made(turn, answer, scored(plan.window.asked, answer.ranking), took)
+        self.shared.rolling.write(turn, plan, hits.keys[: plan.window.depth], made)
+        return made, origin
 
     async def _answer(self, plan: Widened, hits: Hits) -> tuple[Answer, str]:
         """The order of a window, and where it comes from if not from the model."""
@@ -163,7 +170,7 @@ class Exchange:
         wanted = asking({"query": query, "_source": False, "size": len(keys)}, plan.source, plan.window.asked.query)
         indices = ",".join(sorted({quote(index, safe=":") for index, _ in keys}))
         reply = await self.fetch("", msgspec.json.encode(wanted), f"/{indices}/_search")
-        return {(hit["_index"], hit["_id"]): hit for hit in Hits(reply.body).values} if reply.status == _FOUND else {}
+        return {(hit["_index"], hit["_id"]): hit for hit in Hits(reply.body).values} if reply.ok else {}
 
     @property
     def _search_path(self) -> str:
@@ -186,7 +193,7 @@ class Exchange:
         window = Window(inner, found.asked, found.rank_window_size, 0, found.rank_window_size, retrieved=True)
         plan = Widened(window, found.asked.source, found.inference_id)
         reply = await self.fetch(search.parameters.only(_INNER_PARAMETERS), window.body, self._search_path)
-        if reply.status != _FOUND:
+        if not reply.ok:
             raise ServerSays(reply)
         hits = Hits(reply.body)
         answer, _ = await self._answer(plan, hits)

@@ -59,6 +59,8 @@ class Skip(StrEnum):
     """By the roll-out's settings this user sees the server's own order."""
     SHADOW = "shadow"
     """Both orders are compared behind the user's back."""
+    TOO_LARGE = "body_too_large"
+    """Its body has more bytes than are read here."""
     INSIDE = "inside"
     """A retriever inside of another one was reranked, the search itself was not."""
 

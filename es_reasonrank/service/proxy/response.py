@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -74,7 +75,7 @@ class Hits:
             for key, hit in zip(self.keys[:count], self.values, strict=False)
         ]
 
-    @property
+    @cached_property
     def keys(self) -> list[tuple[str, str]]:
         """Index and id of each hit."""
         return [(str(hit.get("_index", "")), str(hit.get("_id", ""))) for hit in self.values]

@@ -55,8 +55,7 @@ class TextSimilarity(Checked):
             return self.retriever
         kind, options = next(iter(self.retriever.items()))
         own = options.get("filter", [])
-        both = [*(own if isinstance(own, list) else [own]), *_listed(self.filter)]
-        return {kind: {**options, "filter": both}}
+        return {kind: {**options, "filter": [*_listed(own), *_listed(self.filter)]}}
 
 
 def ours(retriever: Any, profiles: Collection[str]) -> TextSimilarity | None:

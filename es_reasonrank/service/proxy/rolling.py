@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from es_reasonrank.evaluation.rollout_log import named
 from es_reasonrank.service.journal import Journal, new_id, searched
@@ -23,6 +24,21 @@ class Turn:
     arm: Arm
     user: str
     search: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the ranker made of a window."""
+
+    answer: Answer
+    order: Scored
+    """Before it was mixed with the server's."""
+    seen: Scored
+    """What the user sees."""
+    shown: Shown
+    """The same, and whose each hit is."""
+    took: float
+    """Seconds."""
 
 
 class Rolling:
@@ -49,73 +65,51 @@ class Rolling:
         search = plan.window.asked.query
         return Turn(new_id(), decide(self._rollout, user=user, search=search), user, search)
 
-    def mixed(self, turn: Turn, result: Scored) -> tuple[Scored, Shown]:
-        """The order that the user sees. The scores stay with the places: they never increase."""
-        base = tuple(range(len(result.order)))
-        if sorted(result.order) != list(base):
-            return result, Shown(result.order, (None,) * len(result.order))
-        seed = seed_of(self._rollout, user=turn.user, search=turn.search)
-        seen = shown(turn.arm, base, result.order, seed=seed)
-        return Scored(seen.order, result.scores), seen
-
-    def write(
-        self,
-        turn: Turn,
-        plan: Widened,
-        keys: list[tuple[str, str]],
-        answer: Answer,
-        result: Scored,
-        seen: Shown,
-        took: float,
-    ) -> None:
-        """The line of a search that the ranker was asked about.
+    def made(self, turn: Turn, answer: Answer, order: Scored, took: float) -> Made:
+        """What the ranker made, as the user sees it. The scores stay with the places: they never increase.
 
         Args:
-            keys: index and id of the window's hits, in the server's order.
-            result: the order that was made of them, before it was mixed.
+            order: what the answer comes to in the caller's terms.
+            took: seconds.
+        """
+        base = tuple(range(len(order.order)))
+        if sorted(order.order) != list(base):
+            return Made(answer, order, order, Shown(order.order, (None,) * len(order.order)), took)
+        seed = seed_of(self._rollout, user=turn.user, search=turn.search)
+        mixed = shown(turn.arm, base, order.order, seed=seed)
+        return Made(answer, order, Scored(mixed.order, order.scores), mixed, took)
+
+    def write(self, turn: Turn, plan: Widened, keys: list[tuple[str, str]], made: Made | None = None) -> None:
+        """The line of a search.
+
+        Args:
+            keys: index and id, in the server's order, of the window's hits; of the page's, where the ranker was not
+                asked.
         """
         window = plan.window
-        self._journal.write(
-            searched(
-                self._rollout,
-                id=turn.id,
-                user=turn.user,
-                search=turn.search,
-                query=window.asked.query,
-                index=window.search.target,
-                profile=plan.profile,
-                arm=turn.arm,
-                base=named(keys[: len(result.order)]),
-                shown=seen,
-                reranked=result.order,
-                offset=window.start,
-                size=window.size,
+        line = partial(
+            searched,
+            self._rollout,
+            id=turn.id,
+            user=turn.user,
+            search=turn.search,
+            query=window.asked.query,
+            index=window.search.target,
+            profile=plan.profile,
+            arm=turn.arm,
+            offset=window.start,
+            size=window.size,
+        )
+        if made is None:
+            return self._journal.write(line(base=named(keys), start=window.start))
+        answer, order = made.answer, made.order.order
+        return self._journal.write(
+            line(
+                base=named(keys[: len(order)]),
+                shown=made.shown,
+                reranked=order,
                 status=str(answer.status),
                 reason=str(answer.reason),
-                took=took,
-            )
-        )
-
-    def write_base(self, turn: Turn, plan: Widened, keys: list[tuple[str, str]]) -> None:
-        """The line of a search whose user sees the server's own order.
-
-        Args:
-            keys: index and id of the page's hits.
-        """
-        window = plan.window
-        self._journal.write(
-            searched(
-                self._rollout,
-                id=turn.id,
-                user=turn.user,
-                search=turn.search,
-                query=window.asked.query,
-                index=window.search.target,
-                profile=plan.profile,
-                arm=turn.arm,
-                base=named(keys),
-                start=window.start,
-                offset=window.start,
-                size=window.size,
+                took=made.took,
             )
         )

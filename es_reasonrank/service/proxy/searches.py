@@ -14,6 +14,7 @@ from es_reasonrank.service.journal import Journal
 from es_reasonrank.service.metrics import Metrics
 from es_reasonrank.service.proxy.errors import error_reply
 from es_reasonrank.service.proxy.exchange import Exchange, Proxying, ServerSays
+from es_reasonrank.service.proxy.request import Skip
 from es_reasonrank.service.proxy.rolling import Rolling
 from es_reasonrank.service.proxy.searching import Refused, Searching
 from es_reasonrank.service.proxy.several import searches
@@ -27,24 +28,14 @@ from es_reasonrank.settings import Settings
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch
 
-    from es_reasonrank.service.state import State
 
 _LOG = logging.getLogger(__name__)
 _PATH = re.compile(r"/(?:(?P<target>[^/]+)/)?(?P<kind>_search|_msearch)")
 
 
-def wanted(method: str, path: str, query: str, headers: Headers) -> bool:
+def wanted(method: str, path: str) -> bool:
     """Whether a request may have to be reranked, so that its body must be read."""
     return method in ("GET", "POST") and _PATH.fullmatch(path) is not None
-
-
-async def answer(state: State, incoming: Incoming) -> Fetched | None:
-    """The response of a request that `wanted` named; None where it is to be passed on as it came.
-
-    Raises:
-        UpstreamError: the server gave no answer.
-    """
-    return await state.searches.answer(incoming)
 
 
 class Searches:
@@ -62,7 +53,11 @@ class Searches:
         self._behind: set[asyncio.Task[None]] = set()
 
     async def answer(self, incoming: Incoming) -> Fetched | None:
-        """See the function of this name."""
+        """The response of a request that `wanted` named; None where it is to be passed on as it came.
+
+        Raises:
+            UpstreamError: the server gave no answer.
+        """
         match = _PATH.fullmatch(incoming.path)
         assert match is not None
         exchange = Exchange(self._shared, incoming, match["target"] or "")
@@ -73,6 +68,10 @@ class Searches:
             return replace(reply, headers=[*reply.headers, *error.headers])
         except ServerSays as says:
             return says.reply
+
+    def too_large(self, path: str) -> Headers:
+        """The headers of a search whose body is not read, for it is too large."""
+        return self._shared.skipped(path, Skip.TOO_LARGE)
 
     async def aclose(self) -> None:
         """End what runs behind the callers' backs."""

@@ -7,18 +7,16 @@ finish:  the hits of the window in their new order, with a status; the order is 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-
-from cachetools import TTLCache
 
 from es_reasonrank.elastic.passages import TextSource
 from es_reasonrank.errors import SettingsError
 from es_reasonrank.rerank.trace import trace_json
 from es_reasonrank.service.headers import STATUS, rerank_headers, rerank_status
 from es_reasonrank.service.proxy import retrievers
-from es_reasonrank.service.proxy.asked import Asked, Switch
+from es_reasonrank.service.proxy.asked import Switch
 from es_reasonrank.service.proxy.reordering import Scored, as_retrieved, page
 from es_reasonrank.service.proxy.request import Search, Skip, Window, window_of
 from es_reasonrank.service.proxy.response import Change, Hits
@@ -34,8 +32,6 @@ from es_reasonrank.types import Candidate, Status
 
 SOURCE = "X-Rerank-Source"
 """Header that says `results` where the order comes from a results index, `memory` where it was made before."""
-
-_PAGES_SECONDS = 60.0
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -91,7 +87,6 @@ class Searching:
         self._ranking = ranking
         self._texts = texts
         self._stored = stored
-        self._pages: TTLCache[tuple[str, ...], Answer] = TTLCache(settings.cache_size, _PAGES_SECONDS)
 
     @property
     def profiles(self) -> Collection[str]:
@@ -156,14 +151,20 @@ class Searching:
         stored = await self._stored.ranking(plan.profile, asked.query, keys, candidates)
         if stored is not None:
             return Answer(stored, Status.OK), "results"
-        shown = self._shown(plan, candidates, rights) if window.start else None
-        if shown is not None:
-            return shown, "memory"
+        fails_open = (asked.on_failure or self.settings.on_failure) != "error"
         answer = await self._ranking.rank(
-            Ask(asked.query, candidates, plan.profile, window.depth, asked.deadline, rights.name)
+            Ask(
+                query=asked.query,
+                candidates=candidates,
+                profile=plan.profile,
+                depth=window.depth,
+                deadline=asked.deadline,
+                caller=rights.name,
+                continues=window.start > 0 and fails_open,
+            )
         )
-        self._refuse_failures(asked, answer)
-        self._pages[self._page_key(plan, rights)] = answer
+        if not fails_open:
+            _refuse_failures(answer)
         return answer, "memory" if answer.remembered else ""
 
     def finish(self, plan: Widened, hits: Hits, answer: Answer, result: Scored, origin: str, took: float) -> Finished:
@@ -186,33 +187,21 @@ class Searching:
         told = _explanation(answer) if window.asked.explain else None
         return Finished(hits.changes(page(window, hits, result, kept=kept), top, told), headers)
 
-    def _shown(self, plan: Widened, candidates: list[Candidate], rights: Rights) -> Answer | None:
-        """The order that an earlier page of the same search had, whole or not: the next page goes on from it."""
-        known = self._pages.get(self._page_key(plan, rights))
-        if known is None:
-            return None
-        before = [(candidate.id, candidate.text) for candidate in known.ranking.candidates]
-        if before != [(candidate.id, candidate.text) for candidate in candidates]:
-            return None
-        return replace(known, remembered=True)
 
-    def _page_key(self, plan: Widened, rights: Rights) -> tuple[str, ...]:
-        search = plan.window.search
-        body = sorted((key, bytes(value)) for key, value in search.raw.items() if key not in ("from", "size"))
-        parameters = search.parameters.without(["from", "size"])
-        return (rights.name, plan.profile, search.target, parameters, repr(body), str(plan.window.depth))
+def _refuse_failures(answer: Answer) -> None:
+    """An error instead of the base order.
 
-    def _refuse_failures(self, asked: Asked, answer: Answer) -> None:
-        """An error instead of the base order, where the caller or the settings want one."""
-        if (asked.on_failure or self.settings.on_failure) != "error":
-            return
-        if answer.status in (Status.FAILED, Status.PARTIAL):
-            headers = [(STATUS, rerank_status(answer.status, answer.reason))]
-            status = _STATUS.get(answer.reason, HTTPStatus.SERVICE_UNAVAILABLE)
-            if status == HTTPStatus.TOO_MANY_REQUESTS:
-                headers.append(("Retry-After", "1"))
-            reason = f"reranking {answer.status} ({answer.reason}): {answer.detail}"
-            raise Refused(status, "rerank_exception", reason, headers)
+    Raises:
+        Refused: the ranking is not whole.
+    """
+    if answer.status not in (Status.FAILED, Status.PARTIAL):
+        return
+    headers = [(STATUS, rerank_status(answer.status, answer.reason))]
+    status = _STATUS.get(answer.reason, HTTPStatus.SERVICE_UNAVAILABLE)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers.append(("Retry-After", "1"))
+    reason = f"reranking {answer.status} ({answer.reason}): {answer.detail}"
+    raise Refused(status, "rerank_exception", reason, headers)
 
 
 def _malformed(error: SettingsError) -> Refused:
@@ -230,8 +219,3 @@ def _explanation(answer: Answer) -> dict[str, object]:
     """What happened to each window, for a caller who wants to know."""
     told = {"reason": str(answer.reason), "detail": answer.detail, "queued": round(answer.queued, 4)}
     return {**trace_json(answer.ranking.trace, explain=True), "status": str(answer.status), **told}
-
-
-def skipped(why: Skip) -> Headers:
-    """The headers of a search that was not reranked."""
-    return [(STATUS, rerank_status(Status.SKIPPED, why))]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from es_reasonrank.service.headers import STATUS, rerank_headers
+from es_reasonrank.service.headers import STATUS
 from es_reasonrank.service.journal import SEARCH_ID
 from es_reasonrank.service.proxy.errors import elastic_error
 from es_reasonrank.service.proxy.exchange import Exchange
@@ -24,7 +24,6 @@ from es_reasonrank.service.proxy.spans import Span, items, members, replaced
 from es_reasonrank.service.proxy.upstream import Fetched, Headers
 from es_reasonrank.service.rollout import Arm
 
-_FOUND = 200
 _NOTHING = b'{"size":0,"query":{"match_none":{}}}'
 """Stands in the place of a search that is answered with an error of ours."""
 _MOST_TOLD = 100
@@ -74,7 +73,7 @@ async def searches(exchange: Exchange) -> Fetched | None:
         return None
     query = exchange.parameters.widened([], _NEEDED)
     reply = await exchange.fetch(query, _lines((part.header, part.body) for part in parts))
-    if reply.status != _FOUND:
+    if not reply.ok:
         plain = _lines((part.header, part.search.plain.body) for part in parts)
         return await exchange.fetch(exchange.parameters.without([SWITCH]), plain)
     body = await _mended(exchange, parts, query, reply.body)
@@ -126,7 +125,7 @@ async def _plan(exchange: Exchange, part: Part) -> None:
                 exchange.shared.later(own.in_shadow(plan, part.turn))
             plan = Plain(plan.window.search, why)
     if isinstance(plan, Plain):
-        part.headers = rerank_headers(inner, 0.0) if inner else exchange.skipped(plan.why)
+        part.headers = exchange.unranked(plan, inner)
     part.plan = plan
 
 
@@ -144,7 +143,7 @@ async def _mended(exchange: Exchange, parts: Sequence[Part], query: str, body: b
         part.plan = Plain(part.search, Skip.REFUSED)
         part.headers = exchange.skipped(Skip.REFUSED)
     reply = await exchange.fetch(query, _lines((part.header, part.body) for part in again))
-    if reply.status != _FOUND:
+    if not reply.ok:
         return body
     return replaced(
         body,

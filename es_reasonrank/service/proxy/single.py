@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from es_reasonrank.service.headers import rerank_headers
 from es_reasonrank.service.proxy.exchange import Exchange
 from es_reasonrank.service.proxy.request import Search, Skip
 from es_reasonrank.service.proxy.response import Hits
@@ -15,7 +14,6 @@ from es_reasonrank.service.proxy.upstream import Fetched, Headers
 from es_reasonrank.service.rollout import Arm
 
 _OTHER_FORMATS = re.compile(r"yaml|cbor|smile", re.IGNORECASE)
-_FOUND = 200
 
 
 async def search(exchange: Exchange) -> Fetched | None:
@@ -30,7 +28,7 @@ async def search(exchange: Exchange) -> Fetched | None:
     if isinstance(plan, Widened) and _wants_other_format(exchange.incoming.headers):
         plan = Plain(plan.window.search, Skip.FORMAT)
     if isinstance(plan, Plain):
-        return await _plain(exchange, plan.search, rerank_headers(inner, 0.0) if inner else exchange.skipped(plan.why))
+        return await _plain(exchange, plan.search, exchange.unranked(plan, inner))
     turn, why = exchange.turned(plan)
     if why is not None:
         reply = await _plain(exchange, plan.window.search, [*exchange.skipped(why), *exchange.told(turn)])
@@ -40,7 +38,7 @@ async def search(exchange: Exchange) -> Fetched | None:
             exchange.seen_as_it_was(plan, turn, reply.body)
         return reply
     reply = await exchange.fetch(plan.window.query_string, plan.window.body)
-    if reply.status != _FOUND:
+    if not reply.ok:
         return await _plain(exchange, plan.window.search, exchange.skipped(Skip.REFUSED))
     try:
         hits = Hits(reply.body)
@@ -56,7 +54,7 @@ async def _plain(exchange: Exchange, one: Search, headers: Headers) -> Fetched:
     """The server's own response, and why it is that. An error is the server's own too, and needs no such word."""
     plain = one.plain
     reply = await exchange.fetch(plain.parameters.query, plain.body)
-    return replace(reply, headers=[*reply.headers, *headers]) if reply.status == _FOUND else reply
+    return replace(reply, headers=[*reply.headers, *headers]) if reply.ok else reply
 
 
 async def _refused(exchange: Exchange, one: Search) -> Fetched | None:

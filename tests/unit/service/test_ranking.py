@@ -387,6 +387,24 @@ class TestRemembered:
         await ranking.rank(ask())
         assert not (await ranking.rank(ask())).remembered
 
+    @pytest.mark.parametrize("outcomes", [(Outcome.OK, Outcome.DEADLINE), (Outcome.ENGINE_ERROR,)])
+    async def test_a_further_page_goes_on_from_an_order_that_is_not_whole(self, outcomes: tuple[Outcome, ...]) -> None:
+        ranking = service(outcomes, Outcome.OK)
+        first = await ranking.rank(ask())
+        second = await ranking.rank(ask(continues=True))
+        assert first.status is not Status.OK
+        assert second.remembered
+        assert (second.status, second.reason) == (first.status, first.reason)
+        assert second.ranking.order == first.ranking.order
+        assert second.ranking.candidates == THREE
+        anew = await ranking.rank(ask())
+        assert (anew.status, anew.remembered) == (Status.OK, False)
+        assert (await ranking.rank(ask(continues=True))).ranking.order == anew.ranking.order
+
+    async def test_a_further_page_without_a_first_one_is_ranked(self) -> None:
+        answer = await service().rank(ask(continues=True))
+        assert (answer.status, answer.remembered) == (Status.OK, False)
+
     async def test_for_a_while_and_not_too_many(self) -> None:
         ranking = service(cache_ttl=0.03, cache_size=1)
         await ranking.rank(ask(1))
