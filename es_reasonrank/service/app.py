@@ -23,6 +23,7 @@ from es_reasonrank.service.limits import OwnRoutes
 from es_reasonrank.service.observing import Observing, watching
 from es_reasonrank.service.playground.routes import router as playground
 from es_reasonrank.service.proxy.asgi import proxy
+from es_reasonrank.service.proxy.asked import check_rules
 from es_reasonrank.service.proxy.searches import searches_of
 from es_reasonrank.service.proxy.upstream import Upstream
 from es_reasonrank.service.rankers import LocalRankers, Rankers, loading, profiles_of
@@ -44,10 +45,11 @@ def create_app(settings: Settings, profiles: Sequence[Profile] = (), models: str
         models: the socket of the process that holds the models; without it, they are held here.
 
     Raises:
-        SettingsError: a profile is unknown or wrong, or an API key's hash.
+        SettingsError: a profile is unknown or wrong, a rule, or an API key's hash.
     """
     keyring(settings.service.api_keys)
     profiles = profiles or profiles_of(settings)
+    check_rules(settings.service.rules, [profile.name for profile in profiles])
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

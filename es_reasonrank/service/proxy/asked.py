@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -12,7 +12,7 @@ from es_reasonrank.elastic.passages import TextSource
 from es_reasonrank.errors import SettingsError
 from es_reasonrank.rerank.fusion import Fusion
 from es_reasonrank.service_settings import OnFailure, Rule
-from es_reasonrank.validation import Checked, checked
+from es_reasonrank.validation import Checked, checked, nearest
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m)\s*")
@@ -82,7 +82,7 @@ def from_body(ext: Mapping[str, Any]) -> Asked | None:
     if not isinstance(value, dict):
         raise SettingsError(f'ext.rerank must be an object, such as {{"query": "..."}}, not {value!r}')
     asked = checked(Asked, value, where="ext.rerank")
-    assert asked.source is not None
+    _ = asked.source  # raises where they are wrong together
     return asked
 
 
@@ -99,6 +99,24 @@ def from_rules(rules: Sequence[Rule], target: str) -> tuple[Asked, str] | None:
             )
             return asked, rule.query
     return None
+
+
+def check_rules(rules: Sequence[Rule], profiles: Collection[str]) -> None:
+    """Check that rules can be followed.
+
+    Args:
+        profiles: the names of those that are served.
+
+    Raises:
+        SettingsError: one names no served profile, or its fields and template are wrong together.
+    """
+    for place, rule in enumerate(rules):
+        where = f"service.rules[{place}]"
+        checked(TextSource, {"fields": rule.fields, "template": rule.template}, where=where)
+        if rule.profile and rule.profile not in profiles:
+            raise SettingsError(
+                f"{where}: profile {rule.profile!r} is not served here{nearest(rule.profile, profiles)}"
+            )
 
 
 class Switch(Checked):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from es_reasonrank.errors import SettingsError
-from es_reasonrank.service.proxy.asked import Switch, from_body, from_rules
+from es_reasonrank.service.proxy.asked import Switch, check_rules, from_body, from_rules
 from es_reasonrank.service.proxy.query_text import text_of, text_of_parameter
 from es_reasonrank.service_settings import Rule
 
@@ -134,3 +134,17 @@ def test_a_path_says_where_the_text_is() -> None:
 )
 def test_query_syntax_is_left_out(query: str, text: str) -> None:
     assert text_of_parameter(query) == text
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"profile": "embeded"}, r"service\.rules\[1\]: profile 'embeded' is not served here.*did you mean 'embedded'"),
+        ({"fields": ["body"], "template": "{{body}}"}, r"service\.rules\[1\].*a template names its fields itself"),
+        ({"template": "body"}, r"service\.rules\[1\].*double braces"),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_refused_at_the_start(rule: dict[str, Any], words: str) -> None:
+    rules = [Rule(indices=("a",), profile="embedded"), Rule(indices=("b",), **rule)]
+    with pytest.raises(SettingsError, match=words):
+        check_rules(rules, ["embedded"])
