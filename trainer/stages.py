@@ -1,0 +1,97 @@
+"""A stage of a recipe: what it is given, and what it hands on.
+
+A stage is a module of this package with `Options`, a model of its keys in a recipe, and `run(work, options)`. It writes
+into its own folder alone, and when it is started again there, after a kill, it goes on with what is already done.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from es_reasonrank.errors import MissingError, SettingsError
+from es_reasonrank.rerank.profile import Profile
+from es_reasonrank.validation import Checked, nearest
+
+MODULES = {
+    "synthesize": "trainer.synthesis.stage",
+    "filter": "trainer.filtering",
+    "sft": "trainer.sft",
+    "rl": "trainer.rl",
+    "merge": "trainer.merge",
+    "evaluate": "trainer.evaluate",
+    "deploy": "trainer.deploy",
+}
+"""Every stage, in the order of a recipe."""
+
+METRICS = "metrics.jsonl"
+"""The file in a stage's folder that its metrics are appended to."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage hands on."""
+
+    artifacts: Mapping[str, Path]
+    """Files and folders by name: lists, adapter, model, results, profile."""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    """What a reader of the manifest wants to know."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage is given."""
+
+    folder: Path
+    """Its own; it is there."""
+    artifacts: Mapping[str, Path]
+    """What earlier stages handed on; of one name, the latest."""
+    base: str
+    """The model that is trained: a Hugging Face name, a folder, or `embedded:smollm2-135m`."""
+    profile: Profile
+    """How the model is asked, in training as in serving."""
+    seed: int
+    say: Callable[[str], None] = lambda sentence: None
+    """Tells whoever waits how far it is."""
+
+    def need(self, name: str, stage: str) -> Path:
+        """An artifact of an earlier stage.
+
+        Raises:
+            MissingError: no stage handed it on.
+        """
+        if name not in self.artifacts:
+            raise MissingError(f"there is no {name!r} yet; run {stage} first, or name one")
+        return self.artifacts[name]
+
+    def log(self, step: int, **values: float) -> None:
+        """Append metrics of a step to the stage's file."""
+        line = {"step": step, "time": time.time(), **values}
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+class Stage(Protocol):
+    """A stage's module."""
+
+    Options: type[Checked]
+
+    def run(self, work: Work, options: Any) -> Made:
+        """Do the stage's work."""
+        ...
+
+
+def stage(name: str) -> Stage:
+    """The stage of that name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if name not in MODULES:
+        raise SettingsError(f"unknown stage {name!r}{nearest(name, MODULES)}")
+    return cast(Stage, import_module(MODULES[name]))
