@@ -1,0 +1,1 @@
+"""The losses, against numbers worked out by hand."""
