@@ -2,6 +2,10 @@
 
 A stage is a module of this package with `Options`, a model of its keys in a recipe, and `run(work, options)`. It writes
 into its own folder alone, and when it is started again there, after a kill, it goes on with what is already done.
+
+Every file or folder that an option of type `Path` names counts among a stage's inputs by its content; one that the
+stage writes is marked: `Annotated[Path | None, Written]`. A stage that trains a model may have a third function,
+`training(options, profile)`, by which the memory that it takes is estimated before anything starts.
 """
 
 from __future__ import annotations
@@ -12,11 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from es_reasonrank.errors import MissingError, SettingsError
 from es_reasonrank.rerank.profile import Profile
 from es_reasonrank.validation import Checked, nearest
+from trainer.memory import Training
 
 MODULES = {
     "synthesize": "trainer.synthesis.stage",
@@ -33,6 +38,14 @@ METRICS = "metrics.jsonl"
 """The file in a stage's folder that its metrics are appended to."""
 
 
+Progress = Callable[[int, int | None, Mapping[str, float]], None]
+"""Told how many steps are done, of how many where that is known, and the metrics of the last one."""
+
+
+class Written:
+    """Marks an option whose path a stage writes: its content is no input."""
+
+
 @dataclass(frozen=True)
 class Made:
     """What a stage hands on."""
@@ -41,6 +54,8 @@ class Made:
     """Files and folders by name: lists, adapter, model, results, profile."""
     numbers: Mapping[str, Any] = field(default_factory=dict)
     """What a reader of the manifest wants to know."""
+    gone: tuple[str, ...] = ()
+    """Artifacts of earlier stages that later ones are not given: an adapter that is part of the model now."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,8 @@ class Work:
     seed: int
     say: Callable[[str], None] = lambda sentence: None
     """Tells whoever waits how far it is."""
+    progress: Progress = lambda done, total, metrics: None
+    """Moves the bar of whoever waits."""
 
     def need(self, name: str, stage: str) -> Path:
         """An artifact of an earlier stage.
@@ -70,10 +87,11 @@ class Work:
         return self.artifacts[name]
 
     def log(self, step: int, **values: float) -> None:
-        """Append metrics of a step to the stage's file."""
+        """Append metrics of a step to the stage's file, and show them."""
         line = {"step": step, "time": time.time(), **values}
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        self.progress(step, None, values)
 
 
 class Stage(Protocol):
@@ -83,6 +101,15 @@ class Stage(Protocol):
 
     def run(self, work: Work, options: Any) -> Made:
         """Do the stage's work."""
+        ...
+
+
+@runtime_checkable
+class TrainingStage(Protocol):
+    """A stage that trains a model."""
+
+    def training(self, options: Any, profile: Profile) -> Training | None:
+        """What it holds in memory while it trains; None where these options train nothing large."""
         ...
 
 

@@ -1,0 +1,220 @@
+"""Evaluate: the models that a run made, side by side on the same candidates, with tests, tokens and seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from es_reasonrank.batch.journal import Journal
+from es_reasonrank.batch.runs import Reranked, Task, rerank_tasks, tasks
+from es_reasonrank.errors import DataError, PartialError, ReasonRankError
+from es_reasonrank.evaluation.measures import by_place, measure, paired_p
+from es_reasonrank.evaluation.provenance import fingerprint, provenance
+from es_reasonrank.evaluation.runs import Qrels, read_qrels, read_queries, read_run, read_texts, write_run
+from es_reasonrank.files import replacing
+from es_reasonrank.rerank.fusion import Fusion
+from es_reasonrank.rerank.profile import Profile, load_profile
+from es_reasonrank.rerank.reranker import Reranker
+from es_reasonrank.validation import Checked
+from trainer.stages import Made, Work
+from trainer.training import base_of
+
+BASE = "base order"
+NDCG = "nDCG@10"
+
+
+class Set(Checked):
+    """Queries to measure on."""
+
+    name: str
+    queries: Path = Field(description="JSON Lines with _id and text.")
+    corpus: Path = Field(description="JSON Lines with _id, title and text.")
+    qrels: Path = Field(description="Judgments; queries without any are left out.")
+    run: Path = Field(description="TREC run with the candidates, in the base order.")
+    depth: int = Field(100, ge=2, description="Candidates of a query.")
+    limit: int | None = Field(None, ge=1, description="Queries at most, the first by id.")
+
+
+class Options(Checked):
+    """What is compared, on what."""
+
+    sets: tuple[Set, ...] = Field(min_length=1, description="Dev sets.")
+    untrained: bool = Field(True, description="Whether the base model takes part.")
+    profiles: dict[str, Path] = Field({}, description="Other rankers, by the name to show: what is deployed, say.")
+    modes: dict[str, dict[str, Any]] = Field(
+        {}, description="Each model once more with its judge changed: direct: {thinking: false, template: listwise}."
+    )
+    fused: Fusion | None = Field(None, description="Each model once more, joined with the base order.")
+    at_once: int = Field(16, ge=1, description="Queries that are worked on at a time.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ranker on one set."""
+
+    set: str
+    model: str
+    queries: int
+    ndcg: float
+    low: float
+    high: float
+    """Ends of the mean's 95 % bootstrap interval over queries."""
+    prompt_tokens: int
+    generated_tokens: int
+    seconds: float
+    """The sum over queries; several run at a time."""
+    outcomes: dict[str, int]
+    by_query: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Test:
+    """Two rankers on one set."""
+
+    set: str
+    first: str
+    second: str
+    difference: float
+    """How much higher the second is."""
+    p: float
+    """Of a paired t-test over queries."""
+
+
+def run(work: Work, options: Options) -> Made:
+    """Rank every set with every model, and compare them; `evaluation` holds it all, with a TREC run of each.
+
+    Raises:
+        DataError: a set's file is wrong.
+        PartialError: some queries could not be ranked; the others are kept, and are not ranked again.
+    """
+    rankers = rankers_of(work, options)
+    rows: list[Row] = []
+    for one in options.sets:
+        todo, qrels = _loaded(one)
+        rows.append(_row(one.name, BASE, qrels, {task.id: [each.id for each in task.candidates] for task in todo}, []))
+        for name, profile in rankers.items():
+            work.say(f"{one.name}: {name}")
+            done = asyncio.run(_ranked(work, one, name, profile, todo, options.at_once))
+            rows.append(_row(one.name, name, qrels, {each.id: list(each.order) for each in done}, done))
+    tests = [test for one in options.sets for test in _tests([row for row in rows if row.set == one.name])]
+    result = work.folder / "evaluation.json"
+    with replacing(result) as file:
+        profiles = {name: provenance(profile) for name, profile in rankers.items()}
+        found = {"rows": [asdict(row) for row in rows], "tests": [asdict(test) for test in tests], "rankers": profiles}
+        json.dump(found, file, ensure_ascii=False, indent=1, default=str)
+    return Made({"evaluation": result}, {f"{row.set}, {row.model}": round(row.ndcg, 4) for row in rows})
+
+
+def rankers_of(work: Work, options: Options) -> dict[str, Profile]:
+    """Who is compared, by the name to show."""
+    models = {"untrained": base_of_recipe(work)} if options.untrained else {}
+    models |= {name.removeprefix("model."): str(path) for name, path in work.artifacts.items() if "model." in name}
+    found = {name: serving(work.profile, path) for name, path in models.items()}
+    found |= {name: load_profile(path) for name, path in options.profiles.items()}
+    for mode, changes in options.modes.items():
+        found |= {
+            f"{name}, {mode}": profile.model_copy(update={"judge": {**profile.judge, **changes}})
+            for name, profile in list(found.items())
+            if name in models
+        }
+    if options.fused is not None:
+        found |= {
+            f"{name}, fused": profile.model_copy(update={"fusion": options.fused})
+            for name, profile in list(found.items())
+        }
+    return found
+
+
+def base_of_recipe(work: Work) -> str:
+    """The recipe's own base, whatever was merged since."""
+    return base_of(Work(work.folder, {}, work.base, work.profile, work.seed))
+
+
+def serving(profile: Profile, model: str) -> Profile:
+    """The profile with another model."""
+    return profile.model_copy(update={"engine": {**profile.engine, "model": model}})
+
+
+def _loaded(one: Set) -> tuple[list[Task], Qrels]:
+    """The set's judged queries with their candidates, and their judgments."""
+    judged = {query: grades for query, grades in read_qrels(one.qrels).items() if any(grades.values())}
+    run = {query: hits[: one.depth] for query, hits in read_run(one.run).items() if query in judged}
+    run = {query: run[query] for query in sorted(run)[: one.limit]}
+    if not run:
+        raise DataError(f"holds no query that {one.qrels} judges", path=str(one.run))
+    texts = read_texts(one.corpus, {hit.id for hits in run.values() for hit in hits})
+    todo = tasks(run, read_queries(one.queries), texts, path=str(one.run))
+    return todo, {query: judged[query] for query in run}
+
+
+async def _ranked(
+    work: Work, one: Set, name: str, profile: Profile, todo: Sequence[Task], at_once: int
+) -> list[Reranked]:
+    """Every query's order; what an earlier try did is not done again."""
+    mark = fingerprint(profile, one.queries, one.corpus, one.run, str(one.depth))
+    target = work.folder / one.name / f"{name.replace('/', '_')}.trec"
+    done: list[Reranked] = []
+    failed: list[ReasonRankError] = []
+    with Journal(target.with_suffix(".jsonl"), mark) as journal:
+        async with Reranker.load(profile) as reranker:
+            async for _, result in rerank_tasks(reranker, todo, journal, at_once=at_once):
+                if isinstance(result, ReasonRankError):
+                    failed.append(result)
+                else:
+                    done.append(result)
+    if failed:
+        raise PartialError(
+            f"{one.name}: {len(failed)} of {len(todo)} queries could not be ranked by {name}: {failed[0]}",
+            failed=len(failed),
+            total=len(todo),
+        )
+    write_run(target, {each.id: each.order for each in done}, tag=mark[:8])
+    return done
+
+
+def _row(name: str, model: str, qrels: Qrels, orders: Mapping[str, Sequence[str]], done: Sequence[Reranked]) -> Row:
+    values = measure(qrels, by_place(orders), [NDCG])
+    low, high = interval(list(values.by_query[NDCG].values()))
+    outcomes: dict[str, int] = {}
+    for each in done:
+        for outcome, count in each.outcomes.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + count
+    return Row(
+        set=name,
+        model=model,
+        queries=len(qrels),
+        ndcg=values.means[NDCG],
+        low=low,
+        high=high,
+        prompt_tokens=sum(each.prompt_tokens for each in done),
+        generated_tokens=sum(each.generated_tokens for each in done),
+        seconds=round(sum(each.seconds for each in done), 2),
+        outcomes=outcomes,
+        by_query=values.by_query[NDCG],
+    )
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean: percentiles of 10,000 bootstrap samples, seeded."""
+    import numpy as np
+    from scipy import stats
+
+    if len(set(values)) < 2:
+        return values[0], values[0]
+    found = stats.bootstrap((np.array(values),), np.mean, n_resamples=10_000, method="percentile", rng=7)
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _tests(rows: Sequence[Row]) -> list[Test]:
+    """Every pair of one set."""
+    return [
+        Test(first.set, first.model, second.model, second.ndcg - first.ndcg, paired_p(first.by_query, second.by_query))
+        for first, second in combinations(rows, 2)
+    ]
