@@ -33,7 +33,11 @@ def details(summary: str, *content: str) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as people read it."""
+    """A value as people read it, escaped."""
+    return escape(_told(value))
+
+
+def _told(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, float):
@@ -41,10 +45,10 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Mapping):
-        return escape(", ".join(f"{name} {cell(entry)}" for name, entry in value.items()))
+        return ", ".join(f"{name} {_told(entry)}" for name, entry in value.items())
     if isinstance(value, (list, tuple)):
-        return escape(", ".join(cell(entry) for entry in value))
-    return escape(str(value))
+        return ", ".join(_told(entry) for entry in value)
+    return str(value)
 
 
 def duration(seconds: float) -> str:
