@@ -1,4 +1,7 @@
-"""Recipes: how a model is made, as a short YAML file that names a base model and the stages that train it."""
+"""Recipes: how a model is made, as a short YAML file that names a base model and the stages that train it.
+
+A path that begins with "./" lies beside the recipe's file, any other where the command runs.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +145,17 @@ def load_recipe(name: str | Path) -> Recipe:
     if str(name) not in builtin and path.suffix not in (".yaml", ".yml"):
         hint = nearest(str(name), builtin)
         raise SettingsError(f"unknown recipe {str(name)!r}{hint}; a recipe of yours is named by its YAML file")
-    return checked(Recipe, read_yaml(path, what="recipe"), where=f"recipe {name}")
+    values = _beside(read_yaml(path, what="recipe"), path.absolute().parent)
+    return checked(Recipe, values, where=f"recipe {name}")
+
+
+def _beside(value: Any, folder: Path) -> Any:
+    """The value with every path in it that begins with "./" in `folder`."""
+    if isinstance(value, str) and value.startswith("./"):
+        return str(folder / value)
+    if isinstance(value, dict):
+        return {key: _beside(entry, folder) for key, entry in value.items()}
+    return [_beside(entry, folder) for entry in value] if isinstance(value, list) else value
 
 
 def _builtin() -> dict[str, Path]:

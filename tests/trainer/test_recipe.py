@@ -38,6 +38,13 @@ def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
     assert made.labels == ("first", "second-1", "second-2")
 
 
+def test_a_path_may_lie_beside_the_recipe(tmp_path: Path) -> None:
+    stages = [{"first": {"data": "./data/a.txt", "word": "b/c", "more": ["./d"]}}]
+    made = load_recipe(written(tmp_path, stages=stages, profile="./mine.yaml"))
+    assert made.stages == ({"first": {"data": f"{tmp_path}/data/a.txt", "word": "b/c", "more": [f"{tmp_path}/d"]}},)
+    assert made.profile == f"{tmp_path}/mine.yaml"
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -129,12 +129,15 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 
 
 def test_kept_and_dropped_stand_by_source(tmp_path: Path) -> None:
-    sources = {"biology": {"kept": 5, "too long": 2}, "<code>": {"kept": 3, "nDCG@10 below 0.4": 4}}
+    sources = {
+        "biology": {"kept": 5, "too long": 2, "mean nDCG@10": 0.5, "share at alpha": {"0.4": 0.75}},
+        "<code>": {"kept": 3, "nDCG@10 below 0.4": 4},
+    }
     page, _ = shown(tmp_path, record("filter", numbers={"sources": sources, "kept": 8}))
     assert page.plots["Kept and dropped"] == "8 kept, 6 dropped"
-    assert ["sources", "kept", "too long", "nDCG@10 below 0.4"] in page.rows
-    assert ["biology", "5", "2", "0"] in page.rows
-    assert ["<code>", "3", "0", "4"] in page.rows
+    assert ["sources", "kept", "too long", "mean nDCG@10", "share at alpha", "nDCG@10 below 0.4"] in page.rows
+    assert ["biology", "5", "2", "0.5", "0.4 0.75", "0"] in page.rows
+    assert ["<code>", "3", "0", "–", "–", "4"] in page.rows
 
 
 def test_the_evaluation_is_a_table(tmp_path: Path) -> None:
@@ -187,10 +190,13 @@ def test_no_metrics_are_no_curves(tmp_path: Path) -> None:
 
 def test_a_curve_stands_in_one_panel() -> None:
     curve = ((1.0, 1.0),)
-    found, rest = panels({"reward": curve, "rewards/ndcg/mean": curve, "ndcg": curve, "num_tokens": curve})
+    names = ("reward", "rewards/toy/mean", "toy/ndcg", "toy/tags", "dev_ndcg", "silent/drawn", "num_tokens")
+    found, rest = panels(dict.fromkeys(names, curve))
     assert {panel.title: list(panel.curves) for panel in found} == {
-        "Reward": ["reward", "rewards/ndcg/mean"],
-        "nDCG@10": ["ndcg"],
+        "Reward": ["reward", "rewards/toy/mean"],
+        "Parts of the reward": ["toy/ndcg", "toy/tags"],
+        "nDCG@10": ["dev_ndcg"],
+        "Zero-variance groups": ["silent/drawn"],
     }
     assert rest == {"num_tokens": curve}
 

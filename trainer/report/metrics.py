@@ -25,13 +25,13 @@ class Panel:
     curves: Mapping[str, Curve]
 
 
+_PART = "{reward}/*"
+"""The parts of a reward are logged under its name."""
+
 _PANELS = (
     ("Loss", "Of the tokens or lists that are learned; lower is better.", ("loss", "eval_loss", "loss/*")),
-    (
-        "Reward",
-        "Mean over the replies of a step; the parts are before their weights.",
-        ("reward", "eval_reward", "rewards/*/mean", "eval_rewards/*/mean", "reward/*"),
-    ),
+    ("Reward", "Mean over the replies of a step.", ("reward", "eval_reward", "rewards/*/mean", "eval_rewards/*/mean")),
+    ("Parts of the reward", "Means before their weights, over the replies that have them.", (_PART,)),
     ("nDCG@10", "On the dev set, or of the replies of a step where the name says so.", ("*ndcg*", "*nDCG*")),
     (
         "Completion length",
@@ -45,8 +45,8 @@ _PANELS = (
     ),
     (
         "Zero-variance groups",
-        "Share of queries whose replies all got the same reward, and teach nothing.",
-        ("frac_reward_zero_std",),
+        "Share of groups whose replies all got the same reward, and teach nothing.",
+        ("frac_reward_zero_std", "silent/*"),
     ),
     ("KL", "How far the model is from the one that it started as; nats per token.", ("kl",)),
     (
@@ -79,7 +79,9 @@ def panels(found: Mapping[str, Curve]) -> tuple[list[Panel], dict[str, Curve]]:
     """The curves in panels, each once, and those that belong to none."""
     left = dict(found)
     gathered = []
-    for title, note, patterns in _PANELS:
+    rewards = [name.split("/")[1] for name in found if fnmatch(name, "rewards/*/mean")]
+    for title, note, given in _PANELS:
+        patterns = [_PART.format(reward=reward) for reward in rewards] if given == (_PART,) else given
         names = list(dict.fromkeys(name for pattern in patterns for name in left if fnmatch(name, pattern)))
         taken = {name: left.pop(name) for name in names}
         if taken:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -114,23 +113,28 @@ def _is_nested(value: Any) -> bool:
 
 
 def _by_name(record: Record, name: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Mappings by name as a table; beside it, what the filter kept and dropped as bars."""
+    """Mappings by name as a table; what the filter kept and dropped as bars beside it."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    counted = [column for column in columns if all(isinstance(row.get(column, 0), int) for row in rows.values())]
     title = name.replace("_", " ")
     shown = table(
         [title, *columns],
-        [(label, *(row.get(column, 0) for column in columns)) for label, row in rows.items()],
+        [
+            (label, *(row.get(column, 0 if column in counted else None) for column in columns))
+            for label, row in rows.items()
+        ],
         caption=f"By {title}",
-        numbers=columns,
+        numbers=counted,
     )
-    counts = all(isinstance(value, int) for row in rows.values() for value in row.values())
-    if "kept" not in columns or not counts:
+    if "kept" not in counted:
         return shown
-    bars = {label: (row.get("kept", 0), sum(row.values()) - row.get("kept", 0)) for label, row in rows.items()}
-    total = Counter(kept=sum(kept for kept, _ in bars.values()), dropped=sum(dropped for _, dropped in bars.values()))
-    title, told = "Kept and dropped", f"{total['kept']} kept, {total['dropped']} dropped"
-    plot = bar_plot(f"{record.folder}-{name}", title, told, bars, ("kept", "dropped"))
-    return _figure(title, told, legend(("kept", "dropped"), lines=False) + plot, shown)
+    kept = {label: row.get("kept", 0) for label, row in rows.items()}
+    bars = {
+        label: (kept[label], sum(row.get(column, 0) for column in counted) - kept[label]) for label, row in rows.items()
+    }
+    told = f"{sum(kept.values())} kept, {sum(dropped for _, dropped in bars.values())} dropped"
+    plot = bar_plot(f"{record.folder}-{name}", "Kept and dropped", told, bars, ("kept", "dropped"))
+    return _figure("Kept and dropped", told, legend(("kept", "dropped"), lines=False) + plot, shown)
 
 
 def _evaluation(path: Path) -> Iterator[str]:
