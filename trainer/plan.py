@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from es_reasonrank.errors import MissingError, SettingsError
 from es_reasonrank.rerank.profile import Profile, load_profile
@@ -36,6 +36,11 @@ class Plans:
         self.recipe = recipe
         self.steps: Sequence[Step] = steps(recipe, find)
         self.profile: Profile = load_profile(recipe.profile)
+
+    def public(self) -> dict[str, Any]:
+        """The recipe without its secrets, for a manifest."""
+        stages = [{step.name: step.options.model_dump(mode="json", exclude_unset=True)} for step in self.steps]
+        return self.recipe.model_dump(mode="json", exclude={"stages"}) | {"stages": stages}
 
     @cached_property
     def _base(self) -> Base:

@@ -132,7 +132,7 @@ class _Doing:
 
     def __init__(self, plans: Plans, folder: Path, watch: Watch, found: Manifest | None) -> None:
         self._plans, self._folder, self._watch = plans, folder, watch
-        manifest = new_manifest(plans.recipe.model_dump(mode="json"), plans.profile)
+        manifest = new_manifest(plans.public(), plans.profile)
         if found is not None:
             manifest = manifest.model_copy(update={"records": found.records, "created": found.created})
         self.manifest = manifest
@@ -209,6 +209,7 @@ class _Doing:
             raise
         except BaseException:
             ended("interrupted")
+            self._watch.say(f"{record.label} is interrupted; what is finished is kept, run it again{hint} to go on")
             raise
         ended("done")
 

@@ -131,7 +131,7 @@ def test_the_same_inputs_do_not_differ() -> None:
     [
         ({"seed": 1}, "the seed was 0 and is 1"),
         (
-            {"options": {"lines": 3, "word": "b", "rate": 0.5, "data": None, "target": None}},
+            {"options": {"lines": 3, "word": "b", "rate": 0.5, "key": None, "data": None, "target": None}},
             "its word was line and is b",
         ),
         ({"files": {"/data": "x"}}, "/data has changed"),

@@ -18,11 +18,11 @@ import yaml
 from click.testing import CliRunner
 
 from es_reasonrank.errors import DataError, EngineError, MissingError, ReasonRankError, SettingsError
-from tests.trainer.toys import Write, WriteOptions, recipe, runner
+from tests.trainer.toys import STAGES, Write, WriteOptions, recipe, runner
 from trainer.commands.run import command
 from trainer.manifest import FILE, Manifest, read_manifest
 from trainer.recipe import Recipe
-from trainer.runner import Runner
+from trainer.runner import Runner, Watch
 from trainer.stages import Made, Work
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +97,34 @@ def test_nothing_runs_again_where_nothing_has_changed(tmp_path: Path) -> None:
     assert second.records == first.records
     assert second.created == first.created
     assert said == [f"{name} is kept: nothing has changed" for name in ("first", "second", "third")]
+
+
+def test_a_secret_does_not_stand_in_the_manifest(tmp_path: Path) -> None:
+    manifest = runner(tmp_path, recipe([{"first": {"key": "s3cret", "word": "told"}}])).run()
+    assert manifest.recipe["stages"] == [{"first": {"key": "**********", "word": "told"}}]
+    assert all("s3cret" not in path.read_text() for path in (tmp_path / FILE, tmp_path / "report.html"))
+
+
+def test_whoever_waits_sees_steps_and_metrics(tmp_path: Path) -> None:
+    seen: list[tuple[Any, ...]] = []
+    watch = Watch(begin=lambda label: seen.append((label,)), progress=lambda *told: seen.append(told))
+    Runner(recipe([{"first": {"lines": 2}}]), tmp_path, find=STAGES.__getitem__, watch=watch).run()
+    assert seen == [("first",), (1, None, {"loss": 1.0}), (2, None, {"loss": 0.5})]
+
+
+def test_a_stage_that_its_owner_ends_goes_on_later(tmp_path: Path) -> None:
+    class Ended(Write):
+        def run(self, work: Work, options: WriteOptions) -> Made:
+            super().run(work, options)
+            raise KeyboardInterrupt
+
+    said: list[str] = []
+    ending = Runner(recipe(["first"]), tmp_path, find={"first": Ended()}.__getitem__, watch=Watch(say=said.append))
+    with pytest.raises(KeyboardInterrupt):
+        ending.run()
+    assert said[-1] == "first is interrupted; what is finished is kept, run it again to go on"
+    assert finished(tmp_path).records[0].status == "interrupted"
+    assert todo(runner(tmp_path, recipe(["first"])).plan()) == {"first": "go on"}
 
 
 def test_a_run_may_be_moved(tmp_path: Path) -> None:

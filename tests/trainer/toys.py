@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from es_reasonrank.errors import EngineError
 from es_reasonrank.rerank.profile import Profile
@@ -29,6 +29,7 @@ class WriteOptions(Checked):
     lines: int = Field(3, ge=1)
     word: str = "line"
     rate: float = 0.5
+    key: SecretStr | None = None
     data: Path | None = None
     target: Annotated[Path | None, Written] = None
 

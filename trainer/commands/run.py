@@ -131,7 +131,7 @@ class _Display:
         output.err.print(Text(sentence))
 
     def _begin(self, label: str) -> None:
-        self._label = label
+        self._label, self._told = label, 0.0
         if self._bar is not None:
             self._bar.reset(self._bar.task_ids[0], total=None, description=label, note="", visible=True)
 

@@ -21,7 +21,6 @@ class Panel:
     title: str
     note: str
     """What the values are, and what to look for."""
-    patterns: tuple[str, ...]
     curves: Mapping[str, Curve]
 
 
@@ -85,7 +84,7 @@ def panels(found: Mapping[str, Curve]) -> tuple[list[Panel], dict[str, Curve]]:
         names = list(dict.fromkeys(name for pattern in patterns for name in left if fnmatch(name, pattern)))
         taken = {name: left.pop(name) for name in names}
         if taken:
-            gathered.append(Panel(title, note, patterns, taken))
+            gathered.append(Panel(title, note, taken))
     return gathered, left
 
 
