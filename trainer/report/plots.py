@@ -74,13 +74,15 @@ def legend(names: Sequence[str], *, lines: bool = True) -> str:
 
 def ticks(low: float, high: float, most: int = 7) -> list[float]:
     """Round numbers that reach from at most `low` to at least `high`, in steps of 1, 2 or 5 times a power of 10."""
-    if high <= low:
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    size = max(abs(low), abs(high))
+    size = size if size > 1e-300 else 1.0
+    if high - low <= 1e-9 * size:
+        low, high = low - size / 2, high + size / 2
     rough = (high - low) / (most - 1)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(number * step, 12) for number in range(first, last + 1)]
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
