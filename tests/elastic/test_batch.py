@@ -128,6 +128,7 @@ class TestCommand:
     def started(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    @pytest.mark.one_version
     async def test_kill_9_and_start_again(
         self, es: AsyncElasticsearch, elastic_url: str, filled: str, results: str, queries: Path
     ) -> None:

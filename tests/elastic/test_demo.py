@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from es_reasonrank.cli import demo, root
 from es_reasonrank.demo import questions
 
+pytestmark = pytest.mark.one_version
+
 FEW = ("q01", "q18", "q22", "q36", "q05", "q12")
 
 

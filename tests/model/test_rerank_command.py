@@ -18,7 +18,7 @@ from es_reasonrank.evaluation.runs import read_run
 from tests.model.contract import PASSAGES, QUERY
 
 START = "from es_reasonrank.cli import main; main()"
-QUERIES = 60
+QUERIES = 24
 
 
 @pytest.fixture(autouse=True)

@@ -81,6 +81,7 @@ async def test_a_lost_connection_says_how_far_it_came_and_the_next_run_goes_on(
     assert await count(es, index_name) == 199
 
 
+@pytest.mark.one_version
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
 async def test_killed_in_the_middle_every_document_is_there_once(
     es: AsyncElasticsearch, elastic_url: str, index_name: str, tmp_path: Path, how: signal.Signals, code: int
