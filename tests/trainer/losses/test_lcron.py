@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 
 from tests.trainer.losses.examples import has_gradient, padded, rows
 from trainer.losses.lcron import combined, end_to_end, single_stage, uncertainties
-from trainer.losses.neuralsort import survival
+from trainer.losses.neuralsort import Survival, survival
 
-FIRST, SECOND = rows([0.8, 0.5]), rows([0.5, 0.4])
+
+def stage(*kept: float) -> Survival:
+    """A stage in which items survive with these chances."""
+    chances = rows(list(kept))
+    return Survival(chances, 1 - chances)
+
+
+FIRST, SECOND = stage(0.8, 0.5), stage(0.5, 0.4)
 RELEVANT = rows([1.0, 0.0])
 
 
@@ -29,8 +36,8 @@ def test_the_whole_cascade_by_hand() -> None:
 
 
 def test_what_the_ranker_drops_costs_the_pre_ranker_nothing_in_the_whole_but_something_by_itself() -> None:
-    kept = rows([1.0, 1.0])  # the pre-ranker keeps the irrelevant one too
-    dropped = rows([1.0, 0.0])  # and the ranker drops it
+    kept = stage(1.0, 1.0)  # the pre-ranker keeps the irrelevant one too
+    dropped = stage(1.0, 0.0)  # and the ranker drops it
     assert end_to_end([kept, dropped], RELEVANT).item() == pytest.approx(0.0, abs=1e-5)
     assert single_stage(kept, RELEVANT).item() > 6
 
@@ -45,13 +52,15 @@ def test_keeping_what_is_relevant_costs_less(scores: list[float]) -> None:
 
 
 def test_what_is_not_there_is_not_read() -> None:
-    longer, mask = padded(FIRST, 0.3)
-    relevant = padded(RELEVANT, 1.0)[0]
-    assert single_stage(longer, relevant, mask).item() == pytest.approx(single_stage(FIRST, RELEVANT).item())
+    kept, mask = padded(FIRST.kept, 0.3)
+    lost, relevant = (padded(values, 1.0)[0] for values in (FIRST.lost, RELEVANT))
+    assert single_stage(Survival(kept, lost), relevant, mask).item() == pytest.approx(
+        single_stage(FIRST, RELEVANT).item()
+    )
 
 
 def test_a_certain_mistake_costs_much_and_is_finite() -> None:
-    assert single_stage(rows([0.0, 1.0]), RELEVANT).item() == pytest.approx(-math.log(1e-6), rel=1e-3)
+    assert single_stage(stage(0.0, 1.0), RELEVANT).item() == pytest.approx(-math.log(1e-6), rel=1e-3)
 
 
 def test_the_combination_by_hand() -> None:
@@ -74,6 +83,8 @@ def test_uncertainties_begin_at_one_and_settle_where_their_square_is_the_loss() 
 
 
 def test_gradients() -> None:
-    assert has_gradient(lambda kept: single_stage(kept, RELEVANT), FIRST)
-    assert has_gradient(lambda kept: end_to_end([kept, SECOND], RELEVANT), FIRST)
+    lost = FIRST.lost
+    assert has_gradient(lambda kept: single_stage(Survival(kept, lost), RELEVANT), FIRST.kept)
+    assert has_gradient(lambda kept: end_to_end([Survival(kept, lost), SECOND], RELEVANT), FIRST.kept)
+    assert has_gradient(lambda lost: end_to_end([Survival(FIRST.kept, lost), SECOND], RELEVANT), lost)
     assert has_gradient(lambda weights: combined(torch.tensor(0.4), [torch.tensor(1.0)], weights), rows([0.2, 0.4])[0])

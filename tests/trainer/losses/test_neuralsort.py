@@ -47,42 +47,44 @@ def test_what_is_not_there_is_not_read(scores: list[float], beside: float) -> No
     rank = soft_permutation(longer, mask)
     assert torch.allclose(rank[:, :size, :size], soft_permutation(rows(scores)))
     assert rank[:, size:].abs().sum() == rank[:, :, size:].abs().sum() == 0
-    kept = survival(longer, 1, mask)
-    assert torch.allclose(kept[:, :size], survival(rows(scores), 1))
-    assert kept[:, size:].abs().sum() == 0
+    kept = survival(longer, 1, mask).kept
+    assert torch.allclose(kept[:, :size], survival(rows(scores), 1).kept)
+    assert kept[:, size:].abs().sum() == survival(longer, 1, mask).lost[:, size:].abs().sum() == 0
 
 
 def test_survival_by_hand() -> None:
     # The first row of the two items above; its columns already sum to 1.
-    assert survival(rows([math.log(2), 0.0]), 1)[0].tolist() == pytest.approx([2 / 3, 1 / 3])
+    found = survival(rows([math.log(2), 0.0]), 1)
+    assert found.kept[0].tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert found.lost[0].tolist() == pytest.approx([1 / 3, 2 / 3])
 
 
 @given(SCORES, st.integers(1, 8))
 def test_survival_at_a_low_temperature_is_being_among_the_first(scores: list[float], q: int) -> None:
     first = sorted(scores, reverse=True)[:q]
-    kept = survival(rows(scores), q, temperature=1e-4)[0].tolist()
+    kept = survival(rows(scores), q, temperature=1e-4).kept[0].tolist()
     assert kept == pytest.approx([float(score in first) for score in scores])
 
 
 @given(SCORES, st.integers(1, 8), st.sampled_from([0.5, 1.0, 20.0]))
 def test_the_higher_score_survives_likelier(scores: list[float], q: int, temperature: float) -> None:
-    kept = survival(rows(sorted(scores)), q, temperature=temperature)[0]
+    kept = survival(rows(sorted(scores)), q, temperature=temperature).kept[0]
     assert bool((kept.diff() >= -1e-9).all())
     assert bool(((kept >= 0) & (kept <= 1 + 1e-9)).all())
 
 
 def test_as_many_places_as_items_let_all_survive() -> None:
     longer, mask = padded(rows([3.0, 1.0]), 9.0)
-    assert survival(longer, 2, mask)[0].tolist() == pytest.approx([1.0, 1.0, 0.0, 0.0])
+    assert survival(longer, 2, mask).kept[0].tolist() == pytest.approx([1.0, 1.0, 0.0, 0.0])
 
 
 def test_equal_scores_share_the_places() -> None:
-    assert survival(rows([1.0] * 4), 1)[0].tolist() == pytest.approx([0.25] * 4)
+    assert survival(rows([1.0] * 4), 1).kept[0].tolist() == pytest.approx([0.25] * 4)
 
 
 def test_an_empty_list_gives_nothing_and_no_nan() -> None:
     scores = torch.zeros(1, 3, requires_grad=True)
-    survival(scores, 1, torch.zeros(1, 3, dtype=torch.bool)).sum().backward()
+    survival(scores, 1, torch.zeros(1, 3, dtype=torch.bool)).kept.sum().backward()
     assert scores.grad is not None
     assert scores.grad.tolist() == [[0.0, 0.0, 0.0]]
 
@@ -90,7 +92,7 @@ def test_an_empty_list_gives_nothing_and_no_nan() -> None:
 def test_gradients() -> None:
     scores, mask = padded(rows([0.3, -1.2, 2.0], [1.0, 0.4, 0.0]), 0.5)
     assert has_gradient(lambda learned: soft_permutation(learned, mask, temperature=2.0), scores)
-    assert has_gradient(lambda learned: survival(learned, 2, mask, stop_gradient=False), scores)
+    assert has_gradient(lambda learned: survival(learned, 2, mask, stop_gradient=False).lost, scores)
 
 
 def test_a_stopped_gradient_takes_the_columns_sums_as_constants() -> None:
@@ -104,7 +106,23 @@ def test_a_stopped_gradient_takes_the_columns_sums_as_constants() -> None:
 
     for constants in (True, False):
         scores = rows([0.3, -1.2, 2.0]).requires_grad_()
-        survival(scores, 1, stop_gradient=constants)[0, 0].backward()
+        survival(scores, 1, stop_gradient=constants).kept[0, 0].backward()
         assert scores.grad is not None
         assert scores.grad[0].tolist() == pytest.approx(gradient(constants))
     assert gradient(True) != pytest.approx(gradient(False))
+
+
+def test_with_constants_only_the_chance_to_be_lost_tells_the_best_item_to_go_down() -> None:
+    """More of it at the ranks behind its own, the first, would mean a lower score: so `kept` would grow."""
+
+    def gradient(lost: bool, constants: bool) -> float:
+        scores = rows([1.5, 0.8, 0.6, 0.4, 0.2, -0.2, -0.4, -0.6, -0.8, -1.0]).requires_grad_()
+        found = survival(scores, 5, temperature=5, stop_gradient=constants)
+        (found.lost if lost else 1 - found.kept)[0, 0].backward()
+        assert scores.grad is not None
+        return float(scores.grad[0, 0])
+
+    assert gradient(lost=True, constants=True) < 0
+    assert gradient(lost=False, constants=True) > 0
+    assert gradient(lost=True, constants=False) < 0
+    assert gradient(lost=True, constants=False) == pytest.approx(gradient(lost=False, constants=False))
