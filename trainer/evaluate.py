@@ -115,8 +115,9 @@ def run(work: Work, options: Options) -> Made:
 def rankers_of(work: Work, options: Options) -> dict[str, Profile]:
     """Who is compared, by the name to show."""
     models = {"untrained": base_of_recipe(work)} if options.untrained else {}
-    models |= {name.removeprefix("model."): str(path) for name, path in work.artifacts.items() if "model." in name}
+    models |= _made(work, "model.")
     found = {name: serving(work.profile, path) for name, path in models.items()}
+    found |= {name: serving(load_profile("encoder"), path) for name, path in _made(work, "encoder.").items()}
     found |= {name: load_profile(path) for name, path in options.profiles.items()}
     for mode, changes in options.modes.items():
         found |= {
@@ -130,6 +131,11 @@ def rankers_of(work: Work, options: Options) -> dict[str, Profile]:
             for name, profile in list(found.items())
         }
     return found
+
+
+def _made(work: Work, kind: str) -> dict[str, str]:
+    """What the run made of a kind, by its name."""
+    return {name.removeprefix(kind): str(path) for name, path in work.artifacts.items() if name.startswith(kind)}
 
 
 def base_of_recipe(work: Work) -> str:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from es_reasonrank.errors import InputError, SettingsError
-from es_reasonrank.rerank.judges.thinking import CLOSE, END, LEAD
 from trainer.asking import Asked, Questions
 from trainer.lists import TrainingList
-
-_OPEN = "<think>"
+from trainer.rewards.reading import framed
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def _thought(questions: Questions, one: TrainingList, answer: str) -> str:
         return answer
     if not one.reasoning.strip():
         raise InputError(f"list {one.qid} has no chain, and the judge lets the model think")
-    return f"{_OPEN}\n{one.reasoning.strip()}\n{CLOSE}{LEAD}{answer}{END}"
+    return framed(answer, one.reasoning)
 
 
 def _unthinking(questions: Questions) -> None:

@@ -29,6 +29,7 @@ MODULES = {
     "sft": "trainer.sft",
     "rl": "trainer.rl",
     "merge": "trainer.merge",
+    "encoder": "trainer.encoder",
     "evaluate": "trainer.evaluate",
     "deploy": "trainer.deploy",
 }

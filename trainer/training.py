@@ -12,9 +12,11 @@ from pydantic import Field
 
 from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.engines.tokens import quiet
-from es_reasonrank.errors import InputError, MissingError, SettingsError
+from es_reasonrank.errors import MissingError, SettingsError
+from es_reasonrank.files import json_lines, write_json_lines
 from es_reasonrank.validation import Checked
-from trainer.stages import Work
+from trainer import memory
+from trainer.stages import METRICS, Work
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -40,7 +42,6 @@ class Training(Checked):
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How it falls.")
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which it rises.")
     batch: int = Field(1, ge=1, description="Sequences, or lists, in one pass.")
-    accumulate: int = Field(8, ge=1, description="Passes in one step of the optimizer.")
     steps: int | None = Field(None, ge=1, description="Steps at most.")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's.")
     dtype: Literal["auto", "bfloat16", "float32"] = Field("auto", description="auto: bfloat16 on a GPU that has it.")
@@ -48,7 +49,7 @@ class Training(Checked):
     save_every: int = Field(50, ge=1, description="Steps between checkpoints: what a kill can cost.")
 
     def arguments(self, work: Work) -> dict[str, Any]:
-        """The same as transformers' training arguments."""
+        """The same as transformers' training arguments, but for how many passes make a step."""
         bf16 = self.precision == "bfloat16"
         return {
             "output_dir": str(work.folder / "checkpoints"),
@@ -56,7 +57,6 @@ class Training(Checked):
             "lr_scheduler_type": self.schedule,
             "warmup_steps": self.warmup,
             "per_device_train_batch_size": self.batch,
-            "gradient_accumulation_steps": self.accumulate,
             "max_steps": self.steps or -1,
             "weight_decay": self.weight_decay,
             "bf16": bf16,
@@ -71,6 +71,21 @@ class Training(Checked):
             "data_seed": work.seed,
             "use_cpu": not _has_gpu(),
         }
+
+    def held(self, tokens: int) -> memory.Training:
+        """What training holds in memory.
+
+        Args:
+            tokens: of the longest sequence.
+        """
+        kind: memory.Kind = "bfloat16" if self.precision == "bfloat16" else "float32"
+        return memory.Training(
+            tokens=self.batch * tokens,
+            rank=self.lora.rank if self.lora else None,
+            weights=kind,
+            compute=kind,
+            checkpointing=self.checkpointing,
+        )
 
     @property
     def precision(self) -> str:
@@ -124,6 +139,16 @@ def trainable(work: Work, options: Training) -> Any:
     return get_peft_model(model, config)
 
 
+def tokenizer_of(work: Work) -> Any:
+    """The tokenizer of the model to train, with a token to fill up with."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base_of(work))
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
 def check_adapter(folder: Path, base: str) -> None:
     """Check that adapters belong to a model.
 
@@ -141,30 +166,49 @@ def check_adapter(folder: Path, base: str) -> None:
         )
 
 
-def last_checkpoint(work: Work, base: str) -> str | None:
+def resumed(work: Work, base: str) -> str | None:
     """The newest checkpoint of a stage that was ended early; None where it starts from the beginning.
 
+    What the stage's metrics hold of later steps was lost with them, and is taken out.
+
     Raises:
-        SettingsError: it belongs to another model.
+        SettingsError: the checkpoint belongs to another model.
     """
     folder = work.folder / "checkpoints"
-    found = [
-        (int(match[1]), path) for path in folder.glob("checkpoint-*") if (match := _CHECKPOINT.fullmatch(path.name))
-    ]
-    whole = [(step, path) for step, path in found if (path / "trainer_state.json").is_file()]
-    if not whole:
+    steps = [int(match[1]) for path in folder.glob("*") if (match := _CHECKPOINT.fullmatch(path.name))]
+    whole = [step for step in steps if (folder / f"checkpoint-{step}" / "trainer_state.json").is_file()]
+    last = max(whole, default=0)
+    _forget(work.folder / METRICS, last)
+    if not last:
         return None
-    path = max(whole)[1]
+    path = folder / f"checkpoint-{last}"
     if (path / _ADAPTER).is_file():
         check_adapter(path, base)
+    work.say(f"going on from step {last}")
     return str(path)
 
 
-def teller(work: Work) -> TrainerCallback:
-    """A callback that writes a step's metrics to the stage's file, and says how far it is.
+def _forget(metrics: Path, last: int) -> None:
+    """Take out the metrics of steps behind the last one that was saved."""
+    if metrics.is_file():
+        lines = [line for _, line in json_lines(metrics) if line["step"] <= last]
+        write_json_lines(metrics, lines)
 
-    What stands there behind the checkpoint that training goes on from was never saved, and is written anew.
+
+def train(trainer: Any, work: Work, base: str) -> None:
+    """Train, from the last checkpoint on; nothing is printed, for metrics go to the stage's file.
+
+    Raises:
+        SettingsError: the checkpoint belongs to another model.
     """
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=resumed(work, base))
+
+
+def teller(work: Work) -> TrainerCallback:
+    """A callback that hands each step's metrics on."""
     from transformers import TrainerCallback
 
     class Teller(TrainerCallback):  # type: ignore[misc]
@@ -172,20 +216,8 @@ def teller(work: Work) -> TrainerCallback:
             values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
             if values:
                 work.log(state.global_step, **values)
-            if "loss" in values:
-                work.say(f"step {state.global_step} of {state.max_steps}: loss {values['loss']:.4f}")
 
     return Teller()
-
-
-def need_lists(count: int, what: str) -> None:
-    """Check that there is anything to train on.
-
-    Raises:
-        InputError: there is not.
-    """
-    if not count:
-        raise InputError(f"there are no {what} to train on")
 
 
 def _has_gpu() -> bool:

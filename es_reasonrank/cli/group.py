@@ -19,7 +19,10 @@ INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """Commands by name: the module that holds them, each under the attribute `command`, and a line of help."""
+    """Commands by name: the module that holds them, and a line of help.
+
+    A command is its module's attribute `command`, or that which is named behind a colon.
+    """
 
     def __init__(self, name: str, *, package: str, table: Mapping[str, tuple[str, str]], help: str) -> None:
         super().__init__(
@@ -38,7 +41,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.table:
             return None
-        command: click.Command = import_module(f"{self.package}.{self.table[cmd_name][0]}").command
+        module, _, attribute = self.table[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"{self.package}.{module}"), attribute or "command")
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

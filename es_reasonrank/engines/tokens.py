@@ -57,6 +57,15 @@ class ChatTokenizer:
         Raises:
             EngineError: the model has no chat template, or its template does not take these messages.
         """
+        ids: list[int] = self.inner(self.rendered(request), add_special_tokens=False)["input_ids"]
+        return ids
+
+    def rendered(self, request: Request) -> str:
+        """The prompt's text, of which `encode` gives the tokens.
+
+        Raises:
+            EngineError: as `encode` does.
+        """
         from jinja2 import TemplateError
 
         try:
@@ -66,8 +75,7 @@ class ChatTokenizer:
         except (ValueError, TemplateError) as error:
             message = f"the chat template of {self.inner.name_or_path} failed: {_first_line(error)}"
             raise EngineError(message, engine="tokenizer") from error
-        ids: list[int] = self.inner(text + request.prefix, add_special_tokens=False)["input_ids"]
-        return ids
+        return text + request.prefix
 
     def behind(self, texts: Sequence[str], before: str) -> list[list[int]]:
         """The tokens that each of `texts` is behind the text `before`."""

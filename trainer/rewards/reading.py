@@ -128,13 +128,18 @@ class Reader:
         """
         names = self.identifiers(len(order))
         answer = " > ".join(f"[{names[place]}]" for place in order)
-        whole = f"{OPEN}\n{reasoning.strip()}\n{CLOSE}{LEAD}{answer}{END}" if self.thinking else answer
+        whole = framed(answer, reasoning) if self.thinking else answer
         reply = whole.removeprefix(self.prefix)
         found = self.order(reply, len(order))
         if not found.whole or found.verdict.order != tuple(order):
             why = found.verdict.detail or "the chain holds a tag, or judge.prefix begins otherwise"
             raise SettingsError(f"no reply can be written that judge.template would read: {why}")
         return reply
+
+
+def framed(answer: str, reasoning: str) -> str:
+    """The whole reply that thinks, as serving's own forced endings write it."""
+    return f"{OPEN}\n{reasoning.strip()}\n{CLOSE}{LEAD}{answer}{END}"
 
 
 def _grade(answer: Answer, highest: int) -> Reading:

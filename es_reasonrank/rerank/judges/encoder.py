@@ -37,9 +37,13 @@ class EncoderJudge:
 
     async def judge(self, query: str, passages: Sequence[Candidate]) -> Verdict:
         """The window ordered by score; equal scores keep their incoming order."""
-        texts = [f"{passage.title}\n{passage.text}" if self.options.title else passage.text for passage in passages]
-        result = await self.engine.similarity(whole(query), [whole(text) for text in texts])
+        result = await self.engine.similarity(whole(query), [shown(passage, self.options) for passage in passages])
         if not all(math.isfinite(score) for score in result.scores):
             return Verdict.unchanged(len(passages), Outcome.MALFORMED, "the encoder gave a score that is not a number")
         order = tuple(sorted(range(len(passages)), key=lambda index: -result.scores[index]))
         return Verdict(order=order, outcome=Outcome.OK, scores=result.scores, prompt_tokens=result.tokens)
+
+
+def shown(passage: Candidate, options: EncoderOptions) -> str:
+    """A passage as the encoder reads it."""
+    return whole(f"{passage.title}\n{passage.text}" if options.title else passage.text)

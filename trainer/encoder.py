@@ -1,0 +1,114 @@
+"""The small ranker: a bi-encoder learns to tell positives from hard negatives, by sentence-transformers' own trainer.
+
+Source: in-batch negatives with hard ones beside them (Karpukhin et al., 2004.04906), as MultipleNegativesRankingLoss
+has it: cross-entropy over scaled cosines.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from random import Random
+from typing import Any
+
+from pydantic import Field
+
+from es_reasonrank.engines.embedded import resolve
+from es_reasonrank.engines.tokens import quiet
+from es_reasonrank.errors import InputError
+from es_reasonrank.rerank.judges.encoder import EncoderOptions, shown
+from es_reasonrank.text import whole
+from es_reasonrank.validation import Checked
+from trainer.lists import TrainingList, read_lists
+from trainer.stages import Made, Work
+from trainer.training import teller, train
+
+
+class Options(Checked):
+    """Which encoder, and how it learns."""
+
+    model: str = Field("embedded:minilm-l6", description="Bi-encoder: Hugging Face name, folder or embedded:NAME.")
+    name: str = Field("encoder", pattern=r"[a-z0-9][a-z0-9._+-]*", description="Name in reports.")
+    negatives: int = Field(4, ge=1, description="Hard negatives beside each positive.")
+    title: bool = Field(True, description="Whether a passage's title stands in front of its text.")
+    max_tokens: int = Field(256, ge=8, description="Tokens of a text that are read.")
+    scale: float = Field(20.0, gt=0, description="Factor of the cosines: 1 / temperature.")
+    learning_rate: float = Field(2e-5, gt=0, description="Highest learning rate; it falls linearly.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which it rises.")
+    epochs: float = Field(1.0, gt=0, description="Passes over the pairs.")
+    batch: int = Field(32, ge=2, description="Pairs of a step; each one's positive is a negative of the others.")
+    steps: int | None = Field(None, ge=1, description="Steps at most.")
+    save_every: int = Field(100, ge=1, description="Steps between checkpoints: what a kill can cost.")
+
+
+def run(work: Work, options: Options) -> Made:
+    """Train the encoder on the lists' positives and negatives.
+
+    Raises:
+        MissingError: the lists or the model are not there.
+        InputError: no list has both a positive and a negative.
+    """
+    quiet()
+    from datasets import Dataset
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.losses import MultipleNegativesRankingLoss
+
+    rows = list(pairs(read_lists(work.need("lists", "synthesize")), options, Random(work.seed)))
+    if not rows:
+        raise InputError("no list has both a relevant passage and another one; nothing can be told apart")
+    work.say(f"{len(rows)} pairs of query and positive, each with {options.negatives} negatives")
+    base = resolve(options.model)
+    model = SentenceTransformer(base)
+    model.max_seq_length = options.max_tokens
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        args=SentenceTransformerTrainingArguments(
+            output_dir=str(work.folder / "checkpoints"),
+            learning_rate=options.learning_rate,
+            warmup_steps=options.warmup,
+            num_train_epochs=options.epochs,
+            max_steps=options.steps or -1,
+            per_device_train_batch_size=options.batch,
+            save_steps=options.save_every,
+            save_total_limit=2,
+            logging_steps=1,
+            report_to=[],
+            disable_tqdm=True,
+            seed=work.seed,
+            data_seed=work.seed,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        loss=MultipleNegativesRankingLoss(model, scale=options.scale),
+        callbacks=[teller(work)],
+    )
+    train(trainer, work, base)
+    folder, draft = work.folder / "encoder", work.folder / "encoder.tmp"
+    shutil.rmtree(draft, ignore_errors=True)
+    model.save_pretrained(str(draft))
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+    return Made({f"encoder.{options.name}": folder}, {"pairs": len(rows), "steps": trainer.state.global_step})
+
+
+def pairs(lists: Iterable[TrainingList], options: Options, random: Random) -> Iterable[dict[str, Any]]:
+    """Each query with each of its positives and some negatives, as serving shows them to the encoder.
+
+    A list with fewer negatives gives some of them again.
+    """
+    form = EncoderOptions(title=options.title)
+    for one in lists:
+        texts = [shown(passage.candidate, form) for passage in one.passages]
+        grades = one.grades
+        negatives = [text for text, grade in zip(texts, grades, strict=True) if grade == 0]
+        if not negatives:
+            continue
+        for text, grade in zip(texts, grades, strict=True):
+            if grade > 0:
+                shuffled = random.sample(negatives, len(negatives))
+                chosen = [shuffled[number % len(shuffled)] for number in range(options.negatives)]
+                hard = {f"negative_{number}": negative for number, negative in enumerate(chosen)}
+                yield {"query": whole(one.query), "positive": text, **hard}
