@@ -45,7 +45,7 @@ def _told(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_told(entry)}" for name, entry in value.items())
+        return ", ".join(f"{name} {_told(entry)}" for name, entry in value.items()) or "–"
     if isinstance(value, (list, tuple)):
         return ", ".join(_told(entry) for entry in value)
     return str(value)

@@ -28,14 +28,14 @@ _PART = "{reward}/*"
 """The parts of a reward are logged under its name."""
 
 _PANELS = (
-    ("Loss", "Of the tokens or lists that are learned; lower is better.", ("loss", "eval_loss", "loss/*")),
+    ("Loss", "What training makes smaller; in RL, its height tells little.", ("loss", "eval_loss", "loss/*")),
     ("Reward", "Mean over the replies of a step.", ("reward", "eval_reward", "rewards/*/mean", "eval_rewards/*/mean")),
     ("Parts of the reward", "Means before their weights, over the replies that have them.", (_PART,)),
     ("nDCG@10", "On the dev set, or of the replies of a step where the name says so.", ("*ndcg*", "*nDCG*")),
     (
         "Completion length",
         "Tokens of a reply.",
-        ("completions/mean_length", "completions/mean_terminated_length", "completions/m*_length"),
+        tuple(f"completions/{kind}_length" for kind in ("mean", "mean_terminated", "min", "max")),
     ),
     (
         "Truncated completions",

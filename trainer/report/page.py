@@ -103,7 +103,7 @@ def _results(folder: Path, record: Record) -> Iterator[str]:
         yield from _evaluation(folder / record.outputs["evaluation"].path)
         return
     nested = {name: value for name, value in record.numbers.items() if _is_nested(value)}
-    yield facts({name.replace("_", " "): value for name, value in record.numbers.items() if name not in nested})
+    yield facts({_words(name): value for name, value in record.numbers.items() if name not in nested})
     for name, value in nested.items():
         yield _by_name(record, name, value)
 
@@ -116,15 +116,15 @@ def _by_name(record: Record, name: str, rows: Mapping[str, Mapping[str, Any]]) -
     """Mappings by name as a table; what the filter kept and dropped as bars beside it."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     counted = [column for column in columns if all(isinstance(row.get(column, 0), int) for row in rows.values())]
-    title = name.replace("_", " ")
+    values = {
+        column: [row.get(column, 0 if column in counted else None) for row in rows.values()] for column in columns
+    }
+    numbers = [column for column in columns if not any(isinstance(value, (Mapping, str)) for value in values[column])]
     shown = table(
-        [title, *columns],
-        [
-            (label, *(row.get(column, 0 if column in counted else None) for column in columns))
-            for label, row in rows.items()
-        ],
-        caption=f"By {title}",
-        numbers=counted,
+        [_words(name), *map(_words, columns)],
+        zip(rows, *values.values(), strict=True),
+        caption=f"By {_words(name)}",
+        numbers=[_words(column) for column in numbers],
     )
     if "kept" not in counted:
         return shown
@@ -137,18 +137,25 @@ def _by_name(record: Record, name: str, rows: Mapping[str, Mapping[str, Any]]) -
     return _figure("Kept and dropped", told, legend(("kept", "dropped"), lines=False) + plot, shown)
 
 
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _evaluation(path: Path) -> Iterator[str]:
     """What `evaluate` found: every ranker on every set, and the tests."""
     found = json.loads(path.read_text(encoding="utf-8"))
     rows = found["rows"]
-    best = {row["set"]: max(other["ndcg"] for other in rows if other["set"] == row["set"]) for row in rows}
+    values = [(row["set"], row["ndcg"]) for row in rows]
+    best = {
+        place for place in values if values.count(place) == 1 and place == max(v for v in values if v[0] == place[0])
+    }
     columns = ["set", "ranker", "queries", "nDCG@10", "95% interval", "prompt tokens", "generated tokens", "seconds"]
     yield table(
         [*columns, "outcomes"],
         [
             (
                 row["set"],
-                row["model"] + (" (best)" if row["ndcg"] == best[row["set"]] else ""),
+                row["model"] + (" (best)" if (row["set"], row["ndcg"]) in best else ""),
                 row["queries"],
                 f"{row['ndcg']:.4f}",
                 f"{row['low']:.4f} to {row['high']:.4f}",

@@ -29,7 +29,11 @@ def line_plot(name: str, title: str, description: str, curves: Mapping[str, Curv
     marks = [
         *(_line("grid", _LEFT, y(at), _WIDTH - _RIGHT, y(at)) for at in up),
         *(_text("end", _LEFT - 8, y(at) + 4, f"{at:g}") for at in up),
-        *(_text("middle", x(at), _HEIGHT - 20, f"{at:g}") for at in across if min(steps) <= at <= max(steps)),
+        *(
+            _text("middle", x(at), _HEIGHT - 20, f"{at:g}")
+            for at in across
+            if min(steps) <= at <= max(steps) and at == int(at)
+        ),
         _text("middle", (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 3, "step"),
     ]
     for number, curve in enumerate(curves.values()):
