@@ -6,7 +6,9 @@ Run it with `make docs`; a test fails when the page is not what the code says.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import click
 from pydantic import BaseModel
@@ -20,6 +22,16 @@ from es_reasonrank.rerank.profile import Profile, load_profile, profile_names
 from es_reasonrank.rerank.retries import Retry
 from es_reasonrank.settings import leaves, variable
 from trainer.cli import root as trainer
+from trainer.evaluate import Set
+from trainer.grpo import Choosing
+from trainer.mutation import MutationOptions
+from trainer.rewards import REWARDS
+from trainer.stages import MODULES, stage
+from trainer.synthesis.candidates import CandidateOptions
+from trainer.synthesis.leaks import LeakOptions
+from trainer.synthesis.sources import AnySource
+from trainer.synthesis.teachers import AnyTeacher
+from trainer.training import Lora
 
 PAGE = Path(__file__).with_name("reference.md")
 
@@ -28,7 +40,8 @@ HEAD = """# Reference
 Written from the code by `make docs`.
 
 Exit codes: 0 ok, 1 failure, 2 wrong input, 3 something needed is missing (with how to get it), 6 a server or model
-failed, 7 partial success, 130 interrupted. Data goes to stdout, progress and messages to stderr.
+failed, 7 partial success, 8 a model that is not better is not deployed, 130 interrupted. Data goes to stdout, progress
+and messages to stderr.
 
 Shell completion: `eval "$(_ES_REASONRANK_COMPLETE=bash_source es-reasonrank)"` (or `zsh_source`, `fish_source`).
 """
@@ -47,7 +60,8 @@ def page() -> str:
         "## es-reasonrank\n",
         *commands(root, "es-reasonrank"),
     ]
-    return "\n".join([*parts, "## trainer\n", *commands(trainer, "trainer")]).rstrip() + "\n"
+    parts += ["## trainer\n", *commands(trainer, "trainer"), "## Stages\n", *stages()]
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def settings() -> Iterator[str]:
@@ -95,6 +109,31 @@ def axes() -> Iterator[str]:
             found = plugins.find(axis, name, where="the reference")
             yield f"### {axis}: {name}\n\n{(found.__doc__ or '').splitlines()[0]}\n"
             yield from options(found.options_model)
+
+
+def stages() -> Iterator[str]:
+    """The stages of a recipe, and the parts of their options."""
+    yield "Each stage of a recipe is a name with these options; `--set sft.epochs=2` changes one for a run.\n"
+    for name in MODULES:
+        found = stage(name)
+        yield f"### stage: {name}\n\n{(import_module(MODULES[name]).__doc__ or '').splitlines()[0]}\n"
+        yield from options(found.Options)
+    for kind in get_args(get_args(AnySource)[0]):
+        yield from part(f"sources: {kind.model_fields['kind'].default}", kind)
+    for kind in get_args(get_args(AnyTeacher)[0]):
+        yield from part(f"teacher: {kind.model_fields['kind'].default}", kind)
+    parts = {"candidates": CandidateOptions, "leaks": LeakOptions, "lora": Lora, "choosing": Choosing}
+    for name, model in (parts | {"mutation": MutationOptions, "sets of evaluate": Set}).items():
+        yield from part(name, model)
+    for name, path in REWARDS.items():
+        module, _, kind = path.partition(":")
+        yield from part(f"reward: {name}", getattr(import_module(f"trainer.rewards.{module}"), kind).options_model)
+
+
+def part(title: str, model: type[BaseModel]) -> Iterator[str]:
+    """One part of a stage's options."""
+    yield f"#### {title}\n\n{(model.__doc__ or '').splitlines()[0]}\n"
+    yield from options(model)
 
 
 def commands(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[str]:
