@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -77,8 +78,9 @@ def candidate(hit: Hit, source: TextSource) -> Candidate:
         text = _SLOT.sub(lambda slot: " ".join(values(hit, slot.group(1))), source.template)
         empty = not any(values(hit, field) for field in source.names)
         return Candidate(name, "" if empty else text, score=score, note=_why_empty(source) if empty else "")
-    titles = [text for field in source.fields if _is_title(field) for text in values(hit, field)]
-    texts = [text for field in source.fields if not _is_title(field) for text in _texts(hit, field, source)]
+    title_fields, body_fields = _parted(source.fields)
+    titles = [text for field in title_fields for text in values(hit, field)]
+    texts = [text for field in body_fields for text in _texts(hit, field, source)]
     found = any(text.strip() for text in (*titles, *texts))
     return Candidate(name, "\n".join(texts), " ".join(titles), score, "" if found else _why_empty(source))
 
@@ -115,7 +117,6 @@ def _walk(value: Any, path: str) -> Iterator[Any]:
 def _highlight(source: TextSource, query: str) -> dict[str, Any]:
     """The unified highlighter ranks a text's fragments by BM25: the best passages are its largest fragments."""
     size = source.characters or (1000 if source.take == "best" else 150)
-    texts = [name for name in source.fields if not _is_title(name)]
     return {
         "type": "unified",
         "order": "score",
@@ -125,8 +126,15 @@ def _highlight(source: TextSource, query: str) -> dict[str, Any]:
         "number_of_fragments": source.fragments,
         "no_match_size": size,
         "max_analyzed_offset": _ANALYZED,
-        "fields": {name: {"highlight_query": {"match": {name: query}}} for name in texts},
+        "fields": {name: {"highlight_query": {"match": {name: query}}} for name in _parted(source.fields)[1]},
     }
+
+
+@lru_cache(maxsize=1_000)
+def _parted(fields: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields that become the title, and those that become the text."""
+    titles = tuple(field for field in fields if _is_title(field))
+    return titles, tuple(field for field in fields if field not in titles)
 
 
 def _is_title(field: str) -> bool:
