@@ -55,7 +55,7 @@ def run(work: Work, options: Options) -> Made:
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
     rows = list(pairs(read_lists(work.need("lists", "synthesize")), options, Random(work.seed)))
     if not rows:

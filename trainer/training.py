@@ -112,12 +112,13 @@ def trainable(work: Work, options: Training) -> Any:
     quiet()
     try:
         from peft import LoraConfig, PeftModel, get_peft_model
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, set_seed
     except ImportError as error:
         raise MissingError(
             f"training needs the package {error.name}; run: pip install 'es-reasonrank[train]'"
         ) from error
     path = base_of(work)
+    set_seed(work.seed)  # new adapters are drawn
     try:
         model = AutoModelForCausalLM.from_pretrained(path, dtype=options.precision)
     except (OSError, ValueError) as error:
