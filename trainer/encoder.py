@@ -14,14 +14,13 @@ from typing import Any
 from pydantic import Field
 
 from es_reasonrank.engines.embedded import resolve
-from es_reasonrank.engines.tokens import quiet
 from es_reasonrank.errors import InputError
 from es_reasonrank.rerank.judges.encoder import EncoderOptions, shown
 from es_reasonrank.text import whole
 from es_reasonrank.validation import Checked
 from trainer.lists import TrainingList, read_lists
 from trainer.stages import Made, Work
-from trainer.training import teller, train
+from trainer.training import silence, teller, train
 
 
 class Options(Checked):
@@ -48,7 +47,7 @@ def run(work: Work, options: Options) -> Made:
         MissingError: the lists or the model are not there.
         InputError: no list has both a positive and a negative.
     """
-    quiet()
+    silence()
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,

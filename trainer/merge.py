@@ -10,11 +10,10 @@ from typing import Any
 from pydantic import Field
 
 from es_reasonrank import __version__
-from es_reasonrank.engines.tokens import quiet
 from es_reasonrank.validation import Checked
 from trainer.lists import read_lists
 from trainer.stages import Made, Work
-from trainer.training import base_of, check_adapter
+from trainer.training import base_of, check_adapter, silence
 
 
 class Options(Checked):
@@ -27,26 +26,39 @@ class Options(Checked):
 def run(work: Work, options: Options) -> Made:
     """Merge the adapter into its base, as safetensors with tokenizer and model card.
 
+    A model that was trained in all its weights has no adapter: it gets its name, and its card stands beside.
+
     Raises:
-        MissingError: there is no adapter.
-        SettingsError: it belongs to another model.
+        MissingError: nothing was trained.
+        SettingsError: the adapter belongs to another model.
     """
-    quiet()
+    named = f"model.{options.name}"
+    if "adapter" not in work.artifacts and "model" in work.artifacts:
+        path = work.folder / "README.md"
+        path.write_text(card(work, options), encoding="utf-8")
+        return Made({named: work.artifacts["model"], "card": path}, {"name": options.name})
+    adapter, base = work.need("adapter", "sft"), base_of(work)
+    check_adapter(adapter, base)
+    work.say(f"merging {adapter.name} into {work.base}")
+    folder = _merged(base, adapter, work.folder / "model", card(work, options))
+    return Made({"model": folder, named: folder}, {"name": options.name}, gone=("adapter",))
+
+
+def _merged(base: str, adapter: Path, folder: Path, told: str) -> Path:
+    """The whole model in its folder, which is there when it is whole."""
+    silence()
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    adapter, base = work.need("adapter", "sft"), base_of(work)
-    check_adapter(adapter, base)
-    folder, draft = work.folder / "model", work.folder / "model.tmp"
+    draft = folder.with_name("model.tmp")
     shutil.rmtree(draft, ignore_errors=True)
-    work.say(f"merging {adapter.name} into {work.base}")
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).merge_and_unload()
     model.save_pretrained(draft)
     AutoTokenizer.from_pretrained(base).save_pretrained(draft)
-    (draft / "README.md").write_text(card(work, options), encoding="utf-8")
+    (draft / "README.md").write_text(told, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
-    return Made({"model": folder, f"model.{options.name}": folder}, {"name": options.name}, gone=("adapter",))
+    return folder
 
 
 def card(work: Work, options: Options) -> str:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from es_reasonrank.engines.tokens import quiet
 from es_reasonrank.errors import InputError, SettingsError
 from es_reasonrank.rerank.profile import Profile
 from trainer import memory
@@ -28,7 +27,7 @@ from trainer.rewards.reading import Reader
 from trainer.rewards.trl_reward import TrlReward
 from trainer.sft import questions_of, saved
 from trainer.stages import Made, Work
-from trainer.training import Training, base_of, teller, tokenizer_of, train, trainable
+from trainer.training import Training, base_of, silence, teller, tokenizer_of, train, trainable
 
 
 class Options(Training):
@@ -62,7 +61,9 @@ class Options(Training):
 
 def training(options: Options, profile: Profile) -> memory.Training:
     """What it holds in memory."""
-    return options.held(options.max_prompt + options.max_reply)
+    drawn = options.prompts * options.rollouts if options.vllm == "off" else 0
+    length = options.max_prompt + options.max_reply
+    return replace(options.held(length), reference=options.kl > 0, generated=drawn * length)
 
 
 def run(work: Work, options: Options) -> Made:
@@ -73,7 +74,7 @@ def run(work: Work, options: Options) -> Made:
         InputError: not one list fits.
         SettingsError: the reward is none for the judge's question.
     """
-    quiet()
+    silence()
     questions = questions_of(work, work.profile)
     reader = Reader.of(questions.options)
     reward_options = {key: value for key, value in options.reward.items() if key != "name"}

@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import Field
 
-from es_reasonrank.engines.tokens import quiet
 from es_reasonrank.rerank.profile import Profile
 from trainer import list_training, memory
 from trainer.asking import Questions
@@ -22,7 +21,7 @@ from trainer.examples import Lesson, Lessons, lessons
 from trainer.lists import TrainingList, read_lists
 from trainer.losses.ranknet import WEIGHT
 from trainer.stages import Made, Work
-from trainer.training import Training, base_of, teller, tokenizer_of, train, trainable
+from trainer.training import Training, base_of, silence, teller, tokenizer_of, train, trainable
 
 
 class Options(Training):
@@ -55,7 +54,7 @@ def run(work: Work, options: Options) -> Made:
         InputError: not one list can be learned from.
         SettingsError: the loss is none for the judge.
     """
-    quiet()
+    silence()
     list_training.check(options.loss, work.profile.judge["name"])
     taught = _taught(work, options, list(read_lists(work.need("lists", "synthesize"))))
     work.say(f"{len(taught.kept)} lists to learn from, {len(taught.dropped)} left out")

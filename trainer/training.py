@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -102,6 +103,25 @@ def base_of(work: Work) -> str:
     return str(work.artifacts["model"]) if "model" in work.artifacts else resolve(work.base)
 
 
+def silence() -> None:
+    """No bars and notices of the libraries that train: a stage tells its own progress.
+
+    Raises:
+        MissingError: one of them is not installed.
+    """
+    warnings.filterwarnings("ignore", message="TRL currently supports vLLM")  # said of versions that work as well
+    try:
+        quiet()
+        import peft  # noqa: F401
+        import trl  # noqa: F401
+        from datasets import disable_progress_bars
+    except ImportError as error:
+        raise MissingError(
+            f"training needs the package {error.name}; run: pip install 'es-reasonrank[train]'"
+        ) from error
+    disable_progress_bars()
+
+
 def trainable(work: Work, options: Training) -> Any:
     """The model, with new adapters, or with those that an earlier stage trained.
 
@@ -109,14 +129,9 @@ def trainable(work: Work, options: Training) -> Any:
         MissingError: it cannot be loaded.
         SettingsError: its adapters belong to another model.
     """
-    quiet()
-    try:
-        from peft import LoraConfig, PeftModel, get_peft_model
-        from transformers import AutoModelForCausalLM, set_seed
-    except ImportError as error:
-        raise MissingError(
-            f"training needs the package {error.name}; run: pip install 'es-reasonrank[train]'"
-        ) from error
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import AutoModelForCausalLM, set_seed
+
     path = base_of(work)
     set_seed(work.seed)  # new adapters are drawn
     try:
@@ -217,6 +232,7 @@ def teller(work: Work) -> TrainerCallback:
             values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
             if values:
                 work.log(state.global_step, **values)
+                work.progress(state.global_step, state.max_steps, values)
 
     return Teller()
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from es_reasonrank.errors import InputError, SettingsError
-from tests.trainer.test_sft import DIRECT, LISTS, MODEL, Killed, work_in
+from tests.trainer.test_sft import DIRECT, LISTS, MODEL, work_in
 from trainer import rl
 from trainer.asking import Questions
 from trainer.stages import METRICS
@@ -30,15 +29,8 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [line for line in lines if "reward" in line]
 
 
-def test_a_killed_run_goes_on_and_tells_what_was_rewarded(tmp_path: Path) -> None:
-    def killer(done: int, total: int | None, values: Mapping[str, float]) -> None:
-        if done == 2:
-            raise Killed
-
-    mutated = options(mutation={"references": 1, "spoilt": 1}, kl=0.01)
-    with pytest.raises(Killed):
-        rl.run(work_in(tmp_path / "rl", progress=killer), mutated)
-    made = rl.run(work_in(tmp_path / "rl"), mutated)
+def test_what_was_drawn_rewarded_and_inserted_is_told(tmp_path: Path) -> None:
+    made = rl.run(work_in(tmp_path / "rl"), options(mutation={"references": 1, "spoilt": 1}, kl=0.01))
     assert (made.artifacts["adapter"] / "adapter_model.safetensors").is_file()
     assert made.numbers["steps"] == 2
     logged = metrics(tmp_path / "rl")
