@@ -80,12 +80,14 @@ class Rolling:
         return Made(answer, order, Scored(mixed.order, order.scores), mixed, took)
 
     def write(self, turn: Turn, plan: Widened, keys: list[tuple[str, str]], made: Made | None = None) -> None:
-        """The line of a search.
+        """The line of a search, where lines are kept.
 
         Args:
             keys: index and id, in the server's order, of the window's hits; of the page's, where the ranker was not
                 asked.
         """
+        if not self.is_logged:
+            return None
         window = plan.window
         line = partial(
             searched,
