@@ -8,6 +8,7 @@ from es_reasonrank.cli.group import LazyGroup, run
 
 COMMANDS = {
     "run": ("commands.run", "Run a recipe, stage by stage; what is finished and unchanged is kept."),
+    "retrain": ("commands.retrain", "Make and deploy a new model where there are new judgments."),
     "synthesize": ("commands.synthesize", "Make training lists from sources, searches and a teacher."),
     "filter": ("commands.filter", "Keep the training lists that their own judgments agree with."),
     "sft": ("commands.alone:sft", "Train on lists: the model learns to say what the teacher said."),

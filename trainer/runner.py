@@ -251,4 +251,4 @@ def _plain(numbers: Mapping[str, Any]) -> Any:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

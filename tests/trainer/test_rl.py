@@ -20,7 +20,7 @@ SMALL = {"lora": {"rank": 4, "alpha": 8}, "learning_rate": 1e-4, "warmup": 0, "m
 
 
 def options(**changes: Any) -> rl.Options:
-    sizes = {"prompts": 2, "rollouts": 4, "updates": 1, "batch": 4, "steps": 2, "kl": 0.0}
+    sizes = {"prompts": 1, "rollouts": 4, "updates": 1, "batch": 4, "steps": 1, "kl": 0.0}
     return rl.Options(**{**SMALL, **sizes, **changes})
 
 
@@ -30,7 +30,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_what_was_drawn_rewarded_and_inserted_is_told(tmp_path: Path) -> None:
-    made = rl.run(work_in(tmp_path / "rl"), options(mutation={"references": 1, "spoilt": 1}, kl=0.01))
+    made = rl.run(work_in(tmp_path / "rl"), options(mutation={"references": 1, "spoilt": 1}, kl=0.01, steps=2))
     assert (made.artifacts["adapter"] / "adapter_model.safetensors").is_file()
     assert made.numbers["steps"] == 2
     logged = metrics(tmp_path / "rl")
@@ -44,9 +44,9 @@ def test_what_was_drawn_rewarded_and_inserted_is_told(tmp_path: Path) -> None:
 
 
 def test_pairs_halve_what_is_trained_on_and_the_adapter_of_before_goes_on(tmp_path: Path) -> None:
-    first = rl.run(work_in(tmp_path / "first"), options(steps=1))
+    first = rl.run(work_in(tmp_path / "first"), options())
     work = work_in(tmp_path / "second", artifacts={"lists": tmp_path / "first" / "lists.jsonl", **first.artifacts})
-    chosen = options(steps=1, choosing={"pairwise": 0.5, "shuffle": 2}, mutation={"references": 1, "spoilt": 0})
+    chosen = options(choosing={"pairwise": 0.5, "shuffle": 2}, mutation={"references": 1, "spoilt": 0})
     rl.run(work, chosen)
     line = metrics(tmp_path / "second")[0]
     assert line["silent/trained"] <= line["silent/drawn"]

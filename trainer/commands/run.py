@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def command(
 
     chosen = load_recipe(recipe).assigned(assignments)
     place = folder or default_folder(chosen)
-    with _Display().watching() as watch:
+    with display() as watch:
         runner = Runner(chosen, place, watch=watch)
         if not dry_run:
             manifest = runner.run(start=start, until=until, check_memory=not ignore_memory)
@@ -57,7 +57,7 @@ def command(
     elif as_json:
         output.emit_json(manifest.model_dump(mode="json"))
     else:
-        _show_result(manifest, runner.folder)
+        show_result(manifest, runner.folder)
 
 
 def _show_plan(runner: Any, start: str, until: str, *, as_json: bool) -> None:
@@ -98,13 +98,19 @@ def _memory(runner: Any, planned: Sequence[Any]) -> tuple[dict[str, int], list[s
     return {label: need.total for label, (need, _) in needs.items()}, sentences
 
 
-def _show_result(manifest: Any, folder: Path) -> None:
+def show_result(manifest: Any, folder: Path) -> None:
+    """Print the stages of a finished run, and where its report is."""
     from trainer.report import FILE
     from trainer.report.markup import duration
 
     rows = [(record.label, record.status, duration(record.seconds)) for record in manifest.records]
     output.out.print(output.table(["stage", "status", "time"], rows, right=["time"]))
     output.out.print(Text(f"report: {folder / FILE}"))
+
+
+def display() -> AbstractContextManager[Any]:
+    """Who watches a run on the command line."""
+    return _Display().watching()
 
 
 class _Display:

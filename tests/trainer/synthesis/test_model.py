@@ -12,7 +12,12 @@ from trainer.lists import read_lists
 from trainer.stages import Made
 from trainer.synthesis.stage import Options, run
 
-TEACHER = {"kind": "model", "profile": "embedded", "samples": 2, "temperature": 0.8, "at_once": 4}
+TEACHER = {
+    "kind": "model",
+    "profile": "embedded",
+    "assign": ["judge.thinking_tokens=6", "judge.answer_tokens=24"],
+    "temperature": 0.8,
+}
 
 
 def made(folder: Path, path: Path, **teacher: Any) -> Made:
@@ -35,17 +40,15 @@ def test_a_model_teaches_and_its_transcript_does_so_again(tmp_path: Path) -> Non
     rows = [json.loads(line) for line in (tmp_path / "first" / "answers.jsonl").read_text().splitlines()[1:]]
     kinds = [row["kind"] for row in rows]
     assert {"order", "helpful", "misleading", "query"} <= set(kinds)
-    assert kinds.count("order") >= 2
     assert len({row["key"] for row in rows}) == len(rows) == first.numbers["teacher"]["answers"]
     assert all(row["prompt_tokens"] > 50 for row in rows)
     estimate = first.numbers["estimate"]
     known = [row for row in rows if row["kind"] != "order"]
-    assert estimate["calls"] == len(known) + 2 * 3
+    assert estimate["calls"] == len(known) + 3
     assert estimate["answer_tokens"] >= sum(row["generated_tokens"] for row in rows)
     lists = list(read_lists(first.artifacts["lists"]))
-    for one in lists:
-        assert one.reasoning
-        assert "GOLD" not in one.reasoning
+    assert lists
+    assert all(one.reasoning for one in lists)
     again = made(tmp_path / "again", tmp_path, replay=first.artifacts["transcript"])
     assert list(read_lists(again.artifacts["lists"])) == lists
     assert again.numbers["teacher"]["generated_tokens"] == first.numbers["teacher"]["generated_tokens"]
@@ -53,7 +56,7 @@ def test_a_model_teaches_and_its_transcript_does_so_again(tmp_path: Path) -> Non
 
 def test_what_it_will_be_asked_is_counted_by_its_own_tokenizer(tmp_path: Path) -> None:
     sources = [{"kind": "beir", "path": beir(tmp_path / "toy"), "limit": 2}]
-    values = {"sources": sources, "candidates": {"bm25": False, "size": 3}, "teacher": TEACHER | {"samples": 1}}
+    values = {"sources": sources, "candidates": {"bm25": False, "size": 3}, "teacher": TEACHER}
     result = run(working(tmp_path / "work"), checked(Options, values, where="config"))
     rows = [json.loads(line) for line in (tmp_path / "work" / "answers.jsonl").read_text().splitlines()[1:]]
     assert sum(row["prompt_tokens"] for row in rows) == result.numbers["estimate"]["prompt_tokens"]

@@ -233,24 +233,21 @@ class TestModel:
 
     async def test_kill_9_and_start_again(self, tmp_path: Path, teacher: TeacherServer) -> None:
         """Under way when it is killed are 2 questions at most; all others are asked once."""
-        config = {"sources": [{"kind": "beir", "path": str(beir(tmp_path / "toy"))}], "candidates": SMALL}
-        (tmp_path / "config.yaml").write_text(json.dumps({**config, "teacher": model(teacher)}))
+        toy = {"kind": "beir", "path": str(beir(tmp_path / "toy"))}
+        (tmp_path / "config.yaml").write_text(
+            json.dumps({"sources": [toy], "candidates": SMALL, "teacher": model(teacher)})
+        )
         code = "from trainer.commands.synthesize import command; command()"
         arguments = [str(tmp_path / "config.yaml"), "--output", str(tmp_path / "lists.jsonl")]
-
-        async def started() -> asyncio.subprocess.Process:
-            return await asyncio.create_subprocess_exec(sys.executable, "-c", code, *arguments)
-
-        killed = await started()
+        killed = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *arguments)
         while len(teacher.asked) < 5:
             await asyncio.sleep(0.001)
             assert killed.returncode is None
         killed.send_signal(signal.SIGKILL)
         await killed.wait()
         assert not (tmp_path / "lists.jsonl").exists()
-        again = await started()
-        assert await again.wait() == 0
+        chosen = options(toy, teacher=model(teacher))
+        again = await self.made(tmp_path / "lists.jsonl.work", chosen)
         assert len(set(teacher.asked)) == 12
         assert len(teacher.asked) <= 14
-        straight = await self.made(tmp_path / "straight", options(source(tmp_path), teacher=model(teacher)))
-        assert list(read_lists(tmp_path / "lists.jsonl")) == lists_of(straight)
+        assert lists_of(again) == lists_of(await self.made(tmp_path / "straight", chosen))
