@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from es_reasonrank.errors import DataError, EngineError, MissingError, ReasonRankError, SettingsError
 from tests.trainer.toys import STAGES, Write, WriteOptions, recipe, runner
-from trainer.commands.run import command
+from trainer.cli import root
 from trainer.manifest import FILE, Manifest, read_manifest
 from trainer.recipe import Recipe
 from trainer.runner import Runner, Watch
@@ -430,7 +430,7 @@ def test_the_command_says_what_it_would_do(tmp_path: Path) -> None:
     path, folder = tmp_path / "recipe.yaml", tmp_path / "run"
     path.write_text(yaml.safe_dump({**recipe().model_dump(mode="json"), "stages": [{"deploy": {"model": "sft"}}]}))
     words = [str(path), "--folder", str(folder), "--dry-run", "--json"]
-    found = json.loads(CliRunner().invoke(command, words).stdout)
+    found = json.loads(CliRunner().invoke(root, ["run", *words]).stdout)
     assert found["stages"] == [{"stage": "deploy", "todo": "run", "why": "it has not run", "bytes": None}]
     assert not folder.exists()
 
@@ -438,7 +438,7 @@ def test_the_command_says_what_it_would_do(tmp_path: Path) -> None:
 def test_the_command_fails_with_the_stages_own_error(tmp_path: Path) -> None:
     path, folder = tmp_path / "recipe.yaml", tmp_path / "run"
     path.write_text(yaml.safe_dump({**recipe().model_dump(mode="json"), "stages": [{"deploy": {"model": "sft"}}]}))
-    result = CliRunner().invoke(command, [str(path), "--folder", str(folder)])
+    result = CliRunner().invoke(root, ["run", str(path), "--folder", str(folder)])
     assert isinstance(result.exception, MissingError)
     assert str(result.exception).startswith("stage deploy: there is no 'evaluation' yet; run evaluate first")
 
@@ -446,5 +446,5 @@ def test_the_command_fails_with_the_stages_own_error(tmp_path: Path) -> None:
 def test_the_command_knows_the_nearest_key(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump({**recipe().model_dump(mode="json"), "stages": [{"deploy": {"model": "sft"}}]}))
-    result = CliRunner().invoke(command, [str(path), "--set", "deploy.margn=0.1", "--dry-run"])
+    result = CliRunner().invoke(root, ["run", str(path), "--set", "deploy.margn=0.1", "--dry-run"])
     assert str(result.exception) == "recipe toy, stage deploy: unknown key 'margn' (did you mean 'margin'?)"

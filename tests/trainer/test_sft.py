@@ -92,7 +92,6 @@ async def test_a_served_model_says_what_it_was_taught(tmp_path: Path) -> None:
     [
         ("first", {"name": "first_token", "template": "listwise", "passage_tokens": 20}),
         ("list", {"name": "relevance", "template": "relevance", "thinking": False, "passage_tokens": 20}),
-        ("list", {"name": "graded", "template": "graded", "read": "expectation", "highest": 4, "thinking": False}),
     ],
 )
 async def test_a_served_model_scores_as_it_was_taught(tmp_path: Path, loss: Any, judge: dict[str, Any]) -> None:
