@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _WORDS = 200
 """Words of a query that BM25 searches for: a whole coding problem has more, and a server bounds a search's clauses."""
+_TIES = 100
+"""Hits behind the last that is wanted: what scores the same as that one is among them."""
 _AT_ONCE = 8
 
 
@@ -79,14 +81,17 @@ class Bm25:
     async def find(self, query: Query, depth: int) -> tuple[str, ...]:
         """The hits of a query, best first, without those that it excludes.
 
+        Hits of equal scores are ordered by their ids: the server's own order of them changes with every load.
+
         Raises:
             ElasticError: the server failed.
         """
         body = self._plan.body(" ".join(query.text.split()[:_WORDS]))
-        size = depth + len(query.excluded)
+        size = depth + len(query.excluded) + _TIES
         with mapped(self._index):
             answer = await self._client.search(index=self._index, body={**body, "size": size, "_source": False})
-        return kept([hit["_id"] for hit in answer["hits"]["hits"]], query, depth)
+        hits = sorted(answer["hits"]["hits"], key=lambda hit: (-hit["_score"], hit["_id"]))
+        return kept([hit["_id"] for hit in hits], query, depth)
 
     async def drop(self) -> None:
         """Delete the index."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -21,6 +22,12 @@ class TeacherServer(ScriptedServer):
         """Answers after which every request fails."""
         self.queries: dict[str, str] = {}
         """What it says of a document, by its text, instead of its own words."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """A teacher that asks it."""
+        engine = {"base_url": self.url, "model": self.model}
+        return {"kind": "model", "profile": "reasonrank", "engine": engine, "at_once": 2}
 
     @property
     def asked(self) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +23,9 @@ from es_reasonrank.service.feedback.protocol import Feedback
 from es_reasonrank.service.feedback.serving import judgment
 from es_reasonrank.validation import checked
 from tests.elastic.documents import fill
+from tests.trainer.synthesis.conftest import TeacherServer
 from tests.trainer.synthesis.world import DOCUMENTS, QUERIES, beir, lines, working
-from trainer.commands.synthesize import command
+from trainer.cli import root
 from trainer.lists import read_lists
 from trainer.synthesis.material import Material, Query
 from trainer.synthesis.search import Bm25
@@ -38,6 +41,11 @@ class TestBm25:
 
     async def test_hits_come_best_first(self, bm25: Bm25) -> None:
         assert (await bm25.find(Query("q", QUERIES["cats?0"]), 3))[0] == "cats-0"
+
+    async def test_equal_hits_come_by_their_ids(self, es: AsyncElasticsearch, index_name: str, tmp_path: Path) -> None:
+        documents = {f"d{number:02}": "The same words in every document." for number in reversed(range(40))}
+        bm25 = await Bm25.over(es, beir(tmp_path, documents=documents) / "corpus.jsonl", index_name)
+        assert await bm25.find(Query("q", "same words"), 5) == ("d00", "d01", "d02", "d03", "d04")
 
     async def test_what_a_query_excludes_is_not_found_and_takes_no_place(self, bm25: Bm25) -> None:
         whole = await bm25.find(Query("q", QUERIES["cats?0"]), 5)
@@ -72,9 +80,9 @@ async def test_a_list_is_shown_in_bm25s_order(
     assert len(lists) == len(QUERIES)
     for one in lists:
         answer = await es.search(index=index_name, body={**planned.body(one.query), "size": 10})
-        hits = [hit["_id"] for hit in answer["hits"]["hits"]]
-        shown = [passage.id for passage in one.passages if passage.id in hits]
-        assert shown == sorted(shown, key=hits.index)
+        scores = {hit["_id"]: hit["_score"] for hit in answer["hits"]["hits"]}
+        shown = [scores[passage.id] for passage in one.passages if passage.id in scores]
+        assert shown == sorted(shown, reverse=True)
     assert not await es.indices.exists(index="es-reasonrank-synthesis-*", allow_no_indices=False)
 
 
@@ -179,14 +187,47 @@ class TestCommand:
 
     def test_it_makes_the_file_and_tells_what_became_of_each_source(self, config: Path, tmp_path: Path) -> None:
         target = tmp_path / "lists.jsonl"
-        result = CliRunner().invoke(command, [str(config), "--output", str(target)], catch_exceptions=False)
+        result = CliRunner().invoke(root, ["synthesize", str(config), "--output", str(target)], catch_exceptions=False)
         assert len(list(read_lists(target))) == 11
         assert "11 lists in" in result.output.replace("\n", "")
         assert "toy" in result.output
 
     def test_json(self, config: Path, tmp_path: Path) -> None:
         target = tmp_path / "lists.jsonl"
-        result = CliRunner().invoke(command, [str(config), "--output", str(target), "--json"], catch_exceptions=False)
+        result = CliRunner().invoke(
+            root, ["synthesize", str(config), "--output", str(target), "--json"], catch_exceptions=False
+        )
         told = json.loads(result.stdout)
         assert (told["lists"], told["leaks"]) == (11, 1)
         assert Path(told["artifacts"]["leaks"]).is_file()
+
+
+async def test_kill_9_and_start_again(
+    teacher: TeacherServer, elastic_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under way when it is killed are 2 questions at most; all others are asked once."""
+    monkeypatch.setenv("ES_REASONRANK_ELASTIC_URL", elastic_url)
+    config = {
+        "sources": [{"kind": "beir", "path": str(beir(tmp_path / "toy"))}],
+        "candidates": {"embeddings": False, "size": 6, "depth": 8},
+        "teacher": teacher.options,
+    }
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    code = "from trainer.commands.synthesize import command; command()"
+    arguments = [str(tmp_path / "config.yaml"), "--output", str(tmp_path / "lists.jsonl")]
+
+    async def started() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(sys.executable, "-c", code, *arguments)
+
+    killed = await started()
+    while len(teacher.asked) < 5:
+        await asyncio.sleep(0.001)
+        assert killed.returncode is None
+    killed.send_signal(signal.SIGKILL)
+    await killed.wait()
+    assert not (tmp_path / "lists.jsonl").exists()
+    assert await (await started()).wait() == 0
+    assert len(set(teacher.asked)) == 12
+    assert len(teacher.asked) <= 14
+    straight = await made(tmp_path / "straight", elastic_url, **config)
+    assert list(read_lists(tmp_path / "lists.jsonl")) == list(read_lists(straight.artifacts["lists"]))

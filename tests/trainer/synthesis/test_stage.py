@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +30,7 @@ def source(folder: Path, **more: Any) -> dict[str, Any]:
 
 
 def model(server: TeacherServer, **more: Any) -> dict[str, Any]:
-    engine = {"base_url": server.url, "model": server.model}
-    return {"kind": "model", "profile": "reasonrank", "engine": engine, "at_once": 2, **more}
+    return {**server.options, **more}
 
 
 def lists_of(made: Made) -> list[TrainingList]:
@@ -230,24 +227,3 @@ class TestModel:
         await teacher.server.close()
         again = await self.made(tmp_path / "again", options(source(tmp_path), teacher=replay))
         assert lists_of(again) == lists_of(made)
-
-    async def test_kill_9_and_start_again(self, tmp_path: Path, teacher: TeacherServer) -> None:
-        """Under way when it is killed are 2 questions at most; all others are asked once."""
-        toy = {"kind": "beir", "path": str(beir(tmp_path / "toy"))}
-        (tmp_path / "config.yaml").write_text(
-            json.dumps({"sources": [toy], "candidates": SMALL, "teacher": model(teacher)})
-        )
-        code = "from trainer.commands.synthesize import command; command()"
-        arguments = [str(tmp_path / "config.yaml"), "--output", str(tmp_path / "lists.jsonl")]
-        killed = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *arguments)
-        while len(teacher.asked) < 5:
-            await asyncio.sleep(0.001)
-            assert killed.returncode is None
-        killed.send_signal(signal.SIGKILL)
-        await killed.wait()
-        assert not (tmp_path / "lists.jsonl").exists()
-        chosen = options(toy, teacher=model(teacher))
-        again = await self.made(tmp_path / "lists.jsonl.work", chosen)
-        assert len(set(teacher.asked)) == 12
-        assert len(teacher.asked) <= 14
-        assert lists_of(again) == lists_of(await self.made(tmp_path / "straight", chosen))
