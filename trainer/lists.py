@@ -6,7 +6,7 @@ On disk a list is a line of JSON in the form of ReasonRank's released data (2508
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -100,7 +100,7 @@ class TrainingList(Checked):
                 "passages": [{"id": name, **texts[name]} for name in record["initial_list"]],
                 "relevant": record.get("grades") or dict.fromkeys(record.get("relevant_docids", ()), 1),
                 "order": record.get("final_list", ()),
-                "reasoning": next(iter(record.get("reasoning", ())), ""),
+                "reasoning": _chain(record.get("reasoning", "")),
                 "gold": record.get("gold", ""),
             }
             return checked(cls, values, where="training list")
@@ -108,6 +108,11 @@ class TrainingList(Checked):
             raise DataError(f"training list without {error}", path=str(path), line=line) from error
         except (TypeError, AttributeError, SettingsError) as error:
             raise DataError(str(error), path=str(path), line=line) from error
+
+
+def _chain(reasoning: str | Sequence[str]) -> str:
+    """The chain: released records have a text, or a list with one."""
+    return reasoning if isinstance(reasoning, str) else next(iter(reasoning), "")
 
 
 def read_lists(path: Path) -> Iterator[TrainingList]:

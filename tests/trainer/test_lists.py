@@ -38,6 +38,12 @@ def test_the_filter_reads_it() -> None:
     assert self_consistent([LIST.record()]).kept == [LIST.record()]
 
 
+@pytest.mark.parametrize(("reasoning", "chain"), [("Because.", "Because."), (["Because."], "Because."), ([], "")])
+def test_a_chain_may_be_a_text_or_a_list_with_one(tmp_path: Path, reasoning: Any, chain: str) -> None:
+    (tmp_path / "lists.jsonl").write_text(json.dumps({**LIST.record(), "reasoning": reasoning}))
+    assert next(read_lists(tmp_path / "lists.jsonl")).reasoning == chain
+
+
 def test_a_released_record_counts_each_relevant_document_once(tmp_path: Path) -> None:
     record = {name: value for name, value in LIST.record().items() if name not in ("grades", "gold")}
     (tmp_path / "lists.jsonl").write_text(json.dumps(record))
