@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -91,6 +92,39 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SettingsError(f"{what} {path} must hold keys and values, not {type(content).__name__}")
     return content
+
+
+def yaml_files(package: str) -> dict[str, Path]:
+    """The YAML files of a package by their names."""
+    files = (Path(str(file)) for file in resources.files(package).iterdir())
+    return {file.stem: file for file in files if file.suffix == ".yaml"}
+
+
+def yaml_path(name: str, known: Mapping[str, Path], *, what: str) -> Path:
+    """One of the known files by its name, or the YAML file of that path.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    path = known.get(name, Path(name))
+    if name not in known and path.suffix not in (".yaml", ".yml"):
+        raise SettingsError(
+            f"unknown {what} {name!r}{nearest(name, known)}; a {what} of yours is named by its YAML file"
+        )
+    return path
+
+
+def assigned_value(assignment: str) -> Any:
+    """The value of "key=value", written as in YAML.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    text = assignment.partition("=")[2]
+    try:
+        return yaml.safe_load(text) if text.strip() else ""
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{assignment!r}: {text!r} is no YAML value; put it in quotes") from error
 
 
 def put(tree: dict[str, Any], key: str, value: Any) -> None:

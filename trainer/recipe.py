@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, field_validator
 
 from es_reasonrank.errors import SettingsError
-from es_reasonrank.validation import Checked, checked, nearest, put, read_yaml
+from es_reasonrank.validation import Checked, assigned_value, checked, nearest, put, read_yaml, yaml_files, yaml_path
 from trainer.stages import Stage
 
 Find = Callable[[str], Stage]
@@ -58,14 +56,11 @@ class Recipe(Checked):
         """
         values = self.model_dump()
         for assignment in assignments:
-            key, equals, text = assignment.partition("=")
+            key, equals, _ = assignment.partition("=")
             stage, dot, option = key.strip().partition(".")
             if not equals:
                 raise SettingsError(f"{assignment!r} is no assignment; write STAGE.KEY=VALUE, base=NAME or seed=NUMBER")
-            try:
-                value = yaml.safe_load(text) if text.strip() else ""
-            except yaml.YAMLError as error:
-                raise SettingsError(f"{assignment!r}: {text!r} is no YAML value; put it in quotes") from error
+            value = assigned_value(assignment)
             if not dot:
                 values[stage] = value
                 continue
@@ -131,7 +126,7 @@ def steps(recipe: Recipe, find: Find) -> list[Step]:
 
 def recipe_names() -> list[str]:
     """The names of the recipes that come with the package."""
-    return sorted(_builtin())
+    return sorted(yaml_files("trainer.recipes"))
 
 
 def load_recipe(name: str | Path) -> Recipe:
@@ -140,11 +135,7 @@ def load_recipe(name: str | Path) -> Recipe:
     Raises:
         SettingsError: no such recipe, or its content is wrong.
     """
-    builtin = _builtin()
-    path = builtin.get(str(name), Path(name))
-    if str(name) not in builtin and path.suffix not in (".yaml", ".yml"):
-        hint = nearest(str(name), builtin)
-        raise SettingsError(f"unknown recipe {str(name)!r}{hint}; a recipe of yours is named by its YAML file")
+    path = yaml_path(str(name), yaml_files("trainer.recipes"), what="recipe")
     values = _beside(read_yaml(path, what="recipe"), path.absolute().parent)
     return checked(Recipe, values, where=f"recipe {name}")
 
@@ -156,8 +147,3 @@ def _beside(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         return {key: _beside(entry, folder) for key, entry in value.items()}
     return [_beside(entry, folder) for entry in value] if isinstance(value, list) else value
-
-
-def _builtin() -> dict[str, Path]:
-    folder = resources.files("trainer.recipes")
-    return {Path(str(file)).stem: Path(str(file)) for file in folder.iterdir() if str(file).endswith(".yaml")}

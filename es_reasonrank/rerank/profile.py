@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, SecretStr, field_validator
 
 from es_reasonrank import plugins
@@ -18,7 +16,7 @@ from es_reasonrank.rerank.prompts.template import load_template
 from es_reasonrank.rerank.retries import FINAL, Retry
 from es_reasonrank.settings import EngineSettings
 from es_reasonrank.types import Outcome
-from es_reasonrank.validation import Checked, checked, nearest, put, read_yaml
+from es_reasonrank.validation import Checked, assigned_value, checked, put, read_yaml, yaml_files, yaml_path
 
 _AXES = ("strategy", "judge", "engine")
 _PARTS = (*_AXES, "retry", "orders", "fusion")
@@ -85,16 +83,13 @@ class Profile(Checked):
         """
         values = self.model_dump()
         for assignment in assignments:
-            key, equals, text = assignment.partition("=")
+            key, equals, _ = assignment.partition("=")
             axis, dot, option = key.strip().partition(".")
             if not equals or (dot and axis not in _PARTS):
                 raise SettingsError(
                     f"{assignment!r} is no assignment; write strategy.KEY=VALUE, judge.KEY=VALUE or engine.KEY=VALUE"
                 )
-            try:
-                value = yaml.safe_load(text) if text.strip() else ""
-            except yaml.YAMLError as error:
-                raise SettingsError(f"{assignment!r}: {text!r} is no YAML value; put it in quotes") from error
+            value = assigned_value(assignment)
             put(values[axis] if dot else values, option if dot else axis, value)
         if not assignments:
             return self
@@ -103,7 +98,7 @@ class Profile(Checked):
 
 def profile_names() -> list[str]:
     """The names of the profiles that come with the package."""
-    return sorted(_builtin())
+    return sorted(yaml_files("es_reasonrank.profiles"))
 
 
 def load_profile(name: str | Path) -> Profile:
@@ -112,11 +107,7 @@ def load_profile(name: str | Path) -> Profile:
     Raises:
         SettingsError: no such profile, or its content is wrong.
     """
-    builtin = _builtin()
-    path = builtin.get(str(name), Path(name))
-    if str(name) not in builtin and path.suffix not in (".yaml", ".yml"):
-        hint = nearest(str(name), builtin)
-        raise SettingsError(f"unknown profile {str(name)!r}{hint}; a profile of yours is named by its YAML file")
+    path = yaml_path(str(name), yaml_files("es_reasonrank.profiles"), what="profile")
     return profile_from(_with_template(read_yaml(path, what="profile"), path.parent), where=f"profile {name}")
 
 
@@ -136,8 +127,3 @@ def _with_template(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         return values
     content = load_template(str(folder / template)).model_dump(exclude_defaults=True)
     return {**values, "judge": {**values["judge"], "template": content}}
-
-
-def _builtin() -> dict[str, Path]:
-    folder = resources.files("es_reasonrank.profiles")
-    return {Path(str(file)).stem: Path(str(file)) for file in folder.iterdir() if str(file).endswith(".yaml")}

@@ -23,17 +23,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
 from string import Formatter
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from es_reasonrank.engines.base import Message
-from es_reasonrank.errors import SettingsError
 from es_reasonrank.rerank.parse import AnswerForm, shown_in
-from es_reasonrank.validation import Checked, checked, nearest, read_yaml
+from es_reasonrank.validation import Checked, checked, read_yaml, yaml_files, yaml_path
 
 Method = Literal["singleturn_listwise", "multiturn_listwise", "setwise", "groupwise", "pointwise"]
 LISTWISE: tuple[Method, ...] = ("singleturn_listwise", "multiturn_listwise")
@@ -215,11 +212,5 @@ def load_template(name: str | Mapping[str, Any]) -> Template:
     """
     if not isinstance(name, str):
         return checked(Template, name, where="judge.template")
-    folder = resources.files(__package__)
-    known = sorted(Path(str(file)).stem for file in folder.iterdir() if str(file).endswith(".yaml"))
-    path = Path(str(folder / f"{name}.yaml")) if name in known else Path(name)
-    if name not in known and path.suffix not in (".yaml", ".yml"):
-        raise SettingsError(
-            f"unknown template {name!r}{nearest(name, known)}; a template of yours is named by its YAML file"
-        )
+    path = yaml_path(name, yaml_files(__package__), what="template")
     return checked(Template, read_yaml(path, what="template"), where=f"template {name}")
