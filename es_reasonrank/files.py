@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,16 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         raise DataError(f"cannot be written: {error.strerror}", path=str(path)) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Fill a folder whole or not at all: a draft takes its place when the block ends without an error."""
+    draft = folder.with_name(f"{folder.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    yield draft
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
 
 
 def write_json_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:

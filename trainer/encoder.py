@@ -6,7 +6,6 @@ has it: cross-entropy over scaled cosines.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from random import Random
 from typing import Any
@@ -15,12 +14,13 @@ from pydantic import Field
 
 from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.errors import InputError
+from es_reasonrank.files import replacing_folder
 from es_reasonrank.rerank.judges.encoder import EncoderOptions, shown
 from es_reasonrank.text import whole
 from es_reasonrank.validation import Checked
 from trainer.lists import TrainingList, read_lists
 from trainer.stages import Made, Work
-from trainer.training import silence, teller, train
+from trainer.training import bookkeeping, silence, teller, train
 
 
 class Options(Checked):
@@ -66,30 +66,21 @@ def run(work: Work, options: Options) -> Made:
     trainer = SentenceTransformerTrainer(
         model=model,
         args=SentenceTransformerTrainingArguments(
-            output_dir=str(work.folder / "checkpoints"),
+            **bookkeeping(work, options.save_every),
             learning_rate=options.learning_rate,
             warmup_steps=options.warmup,
             num_train_epochs=options.epochs,
             max_steps=options.steps or -1,
             per_device_train_batch_size=options.batch,
-            save_steps=options.save_every,
-            save_total_limit=2,
-            logging_steps=1,
-            report_to=[],
-            disable_tqdm=True,
-            seed=work.seed,
-            data_seed=work.seed,
         ),
         train_dataset=Dataset.from_list(rows),
         loss=MultipleNegativesRankingLoss(model, scale=options.scale),
         callbacks=[teller(work)],
     )
     train(trainer, work, base)
-    folder, draft = work.folder / "encoder", work.folder / "encoder.tmp"
-    shutil.rmtree(draft, ignore_errors=True)
-    model.save_pretrained(str(draft))
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
+    folder = work.folder / "encoder"
+    with replacing_folder(folder) as draft:
+        model.save_pretrained(str(draft))
     return Made({f"encoder.{options.name}": folder}, {"pairs": len(rows), "steps": trainer.state.global_step})
 
 

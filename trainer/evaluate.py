@@ -14,6 +14,7 @@ from pydantic import Field
 
 from es_reasonrank.batch.journal import Journal
 from es_reasonrank.batch.runs import Reranked, Task, rerank_tasks, tasks
+from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.errors import DataError, PartialError, ReasonRankError
 from es_reasonrank.evaluation.measures import by_place, measure, paired_p
 from es_reasonrank.evaluation.provenance import fingerprint, provenance
@@ -24,7 +25,6 @@ from es_reasonrank.rerank.profile import Profile, load_profile
 from es_reasonrank.rerank.reranker import Reranker
 from es_reasonrank.validation import Checked
 from trainer.stages import Made, Work
-from trainer.training import base_of
 
 BASE = "base order"
 NDCG = "nDCG@10"
@@ -114,7 +114,7 @@ def run(work: Work, options: Options) -> Made:
 
 def rankers_of(work: Work, options: Options) -> dict[str, Profile]:
     """Who is compared, by the name to show."""
-    models = {"untrained": base_of_recipe(work)} if options.untrained else {}
+    models = {"untrained": resolve(work.base)} if options.untrained else {}
     models |= _made(work, "model.")
     found = {name: serving(work.profile, path) for name, path in models.items()}
     found |= {name: serving(load_profile("encoder"), path) for name, path in _made(work, "encoder.").items()}
@@ -136,11 +136,6 @@ def rankers_of(work: Work, options: Options) -> dict[str, Profile]:
 def _made(work: Work, kind: str) -> dict[str, str]:
     """What the run made of a kind, by its name."""
     return {name.removeprefix(kind): str(path) for name, path in work.artifacts.items() if name.startswith(kind)}
-
-
-def base_of_recipe(work: Work) -> str:
-    """The recipe's own base, whatever was merged since."""
-    return base_of(Work(work.folder, {}, work.base, work.profile, work.seed))
 
 
 def serving(profile: Profile, model: str) -> Profile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from es_reasonrank import __version__
+from es_reasonrank.files import replacing_folder
 from es_reasonrank.validation import Checked
 from trainer.lists import read_lists
 from trainer.stages import Made, Work
@@ -50,14 +50,11 @@ def _merged(base: str, adapter: Path, folder: Path, told: str) -> Path:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    draft = folder.with_name("model.tmp")
-    shutil.rmtree(draft, ignore_errors=True)
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).merge_and_unload()
-    model.save_pretrained(draft)
-    AutoTokenizer.from_pretrained(base).save_pretrained(draft)
-    (draft / "README.md").write_text(told, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
+    with replacing_folder(folder) as draft:
+        model.save_pretrained(draft)
+        AutoTokenizer.from_pretrained(base).save_pretrained(draft)
+        (draft / "README.md").write_text(told, encoding="utf-8")
     return folder
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from es_reasonrank.errors import InputError, SettingsError
 from trainer.asking import Asked, Questions
 from trainer.lists import TrainingList
-from trainer.rewards.reading import framed
+from trainer.rewards.reading import chained, framed
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ def _unthinking(questions: Questions) -> None:
 
 
 def _order(questions: Questions, one: TrainingList) -> str:
-    names = questions.identifiers(len(one.passages))
-    return " > ".join(f"[{names[place]}]" for place in _places(one))
+    return chained(_places(one), questions.identifiers(len(one.passages)))
 
 
 def _places(one: TrainingList) -> tuple[int, ...]:

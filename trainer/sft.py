@@ -7,13 +7,13 @@ trains with chains and grades without.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
+from es_reasonrank.files import replacing_folder
 from es_reasonrank.rerank.profile import Profile
 from trainer import list_training, memory
 from trainer.asking import Questions
@@ -120,11 +120,9 @@ def saved(trainer: Any, work: Work, options: Training, numbers: Mapping[str, Any
         numbers: for the manifest; steps and losses are added.
     """
     name = "model" if options.lora is None else "adapter"
-    folder, draft = work.folder / name, work.folder / f"{name}.tmp"
-    shutil.rmtree(draft, ignore_errors=True)
-    trainer.save_model(str(draft))
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
+    folder = work.folder / name
+    with replacing_folder(folder) as draft:
+        trainer.save_model(str(draft))
     history = [line["loss"] for line in trainer.state.log_history if "loss" in line]
     ends = {"first_loss": history[0], "last_loss": history[-1]} if history else {}
     return Made({name: folder}, {**numbers, "steps": trainer.state.global_step, **ends})

@@ -87,12 +87,16 @@ class Work:
             raise MissingError(f"there is no {name!r} yet; run {stage} first, or name one")
         return self.artifacts[name]
 
-    def log(self, step: int, **values: float) -> None:
-        """Append metrics of a step to the stage's file, and show them."""
+    def log(self, step: int, total: int | None = None, /, **values: float) -> None:
+        """Append metrics of a step to the stage's file, and show them.
+
+        Args:
+            total: how many steps there are, where that is known.
+        """
         line = {"step": step, "time": time.time(), **values}
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        self.progress(step, None, values)
+        self.progress(step, total, values)
 
 
 class Stage(Protocol):

@@ -53,7 +53,7 @@ class Training(Checked):
         """The same as transformers' training arguments, but for how many passes make a step."""
         bf16 = self.precision == "bfloat16"
         return {
-            "output_dir": str(work.folder / "checkpoints"),
+            **bookkeeping(work, self.save_every),
             "learning_rate": self.learning_rate,
             "lr_scheduler_type": self.schedule,
             "warmup_steps": self.warmup,
@@ -62,14 +62,7 @@ class Training(Checked):
             "weight_decay": self.weight_decay,
             "bf16": bf16,
             "gradient_checkpointing": self.checkpointing,
-            "save_steps": self.save_every,
-            "save_total_limit": 2,
-            "logging_steps": 1,
             "logging_first_step": True,
-            "report_to": [],
-            "disable_tqdm": True,
-            "seed": work.seed,
-            "data_seed": work.seed,
             "use_cpu": not _has_gpu(),
         }
 
@@ -96,6 +89,20 @@ class Training(Checked):
         import torch
 
         return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
+
+
+def bookkeeping(work: Work, save_every: int) -> dict[str, Any]:
+    """The training arguments of every stage that trains: checkpoints, metrics of each step, and the seed."""
+    return {
+        "output_dir": str(work.folder / "checkpoints"),
+        "save_steps": save_every,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "report_to": [],
+        "disable_tqdm": True,
+        "seed": work.seed,
+        "data_seed": work.seed,
+    }
 
 
 def base_of(work: Work) -> str:
@@ -231,8 +238,7 @@ def teller(work: Work) -> TrainerCallback:
         def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
             values = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
             if values:
-                work.log(state.global_step, **values)
-                work.progress(state.global_step, state.max_steps, values)
+                work.log(state.global_step, state.max_steps, **values)
 
     return Teller()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from es_reasonrank.cli import output
 from es_reasonrank.cli.options import as_json
 from es_reasonrank.errors import MissingError, SettingsError
+from trainer.commands.run import display
 
 _WHAT = {
     "sft": "Train on lists: the model learns to say what the teacher said.",
@@ -66,21 +67,18 @@ def _run(step: Any, recipe: Any, folder: Path, artifacts: Mapping[str, Path]) ->
     from trainer.stages import Work
 
     folder.mkdir(parents=True, exist_ok=True)
-    with output.progress(step.label, None) as bar:
+    with display() as watch:
+        watch.begin(step.label)
         work = Work(
             folder.resolve(),
             artifacts,
             base=recipe.base,
             profile=load_profile(recipe.profile),
             seed=recipe.seed,
-            say=lambda sentence: output.err.print(Text(sentence, style="dim")),
-            progress=_mover(bar),
+            say=watch.say,
+            progress=watch.progress,
         )
         return step.stage.run(work, step.options)
-
-
-def _mover(bar: Any) -> Callable[[int, int | None, Mapping[str, float]], None]:
-    return lambda done, total, metrics: bar.update(bar.task_ids[0], completed=done, total=total)
 
 
 def _artifacts(given: tuple[str, ...]) -> dict[str, Path]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import Progress
 from rich.text import Text
 
 from es_reasonrank.cli import output
 from es_reasonrank.cli.options import as_json
 from es_reasonrank.validation import checked, read_yaml
+from trainer.commands.run import display
 
 
 @click.command()
@@ -35,13 +35,10 @@ def command(config: Path, target: Path, yes: bool, as_json: bool) -> None:
     options = checked(Options, _agreed(read_yaml(config, what="config"), yes=yes), where=f"config {config}")
     folder = target.with_name(target.name + ".work")
     folder.mkdir(parents=True, exist_ok=True)
-    with output.progress("synthesize", None) as bar:
-
-        def move(done: int, total: int | None, metrics: Mapping[str, float]) -> None:
-            _move(bar, done, total)
-
-        work = Work(folder, {}, base="", profile=load_profile("identity"), seed=0, say=_say, progress=move)
-        made = run(work, options)
+    with display() as watch:
+        watch.begin("synthesize")
+        profile = load_profile("identity")
+        made = run(Work(folder, {}, base="", profile=profile, seed=0, say=watch.say, progress=watch.progress), options)
     write_json_lines(target, (row for _, row in json_lines(made.artifacts["lists"])))
     if as_json:
         output.emit_json({**made.numbers, "artifacts": {name: str(path) for name, path in made.artifacts.items()}})
@@ -55,14 +52,6 @@ def _agreed(values: dict[str, Any], *, yes: bool) -> dict[str, Any]:
     if not yes or not isinstance(teacher, dict) or teacher.get("kind") != "model":
         return values
     return {**values, "teacher": {**teacher, "yes": True}}
-
-
-def _say(sentence: str) -> None:
-    output.err.print(Text(sentence, style="dim"))
-
-
-def _move(bar: Progress, done: int, total: int | None) -> None:
-    bar.update(bar.task_ids[0], completed=done, total=total)
 
 
 def _print(numbers: Mapping[str, Any], target: Path, leaks: Path) -> None:

@@ -126,8 +126,7 @@ class Reader:
         Raises:
             SettingsError: the template asks for another form than ``[2] > [1]``, or the chain holds a tag.
         """
-        names = self.identifiers(len(order))
-        answer = " > ".join(f"[{names[place]}]" for place in order)
+        answer = chained(order, self.identifiers(len(order)))
         whole = framed(answer, reasoning) if self.thinking else answer
         reply = whole.removeprefix(self.prefix)
         found = self.order(reply, len(order))
@@ -135,6 +134,11 @@ class Reader:
             why = found.verdict.detail or "the chain holds a tag, or judge.prefix begins otherwise"
             raise SettingsError(f"no reply can be written that judge.template would read: {why}")
         return reply
+
+
+def chained(order: Sequence[int], identifiers: Sequence[str]) -> str:
+    """An order of places as a listwise answer."""
+    return " > ".join(f"[{identifiers[place]}]" for place in order)
 
 
 def framed(answer: str, reasoning: str) -> str:
