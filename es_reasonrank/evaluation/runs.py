@@ -108,15 +108,15 @@ def read_queries(path: Path) -> dict[str, str]:
     """Queries by id, from JSON Lines with `_id` or `id`, and `text` or `query`.
 
     Raises:
-        DataError: a query has no id or no text, or an id stands twice.
+        DataError: a query has no id or no text, or an id has two texts.
     """
     queries: dict[str, str] = {}
     for number, row in json_lines(path):
         name, text = _first(row, "_id", "id", "query_id", "qid"), _first(row, "text", "query")
         if not name or not text:
             raise DataError('a query needs "_id" and "text"', path=str(path), line=number)
-        if name in queries:
-            raise DataError(f"query id {name} stands twice", path=str(path), line=number)
+        if queries.get(name, text) != text:
+            raise DataError(f"query id {name} stands twice, with two texts", path=str(path), line=number)
         queries[name] = text
     if not queries:
         raise DataError("holds no queries", path=str(path))

@@ -129,7 +129,7 @@ async def test_a_percentage_of_users(serve: Serve, es: AsyncElasticsearch, libra
 async def test_interleaved_pages_continue_each_other(serve: Serve, library: str, log: Path) -> None:
     async with rolled_out(serve, log, mode="interleave") as client:
         mixtures = set()
-        for user in ("ann", "bob", "eve"):
+        for turn, user in enumerate(("ann", "bob", "eve", "joe", "kim"), start=1):
             whole = await searched(client, library, user, size=20)
             again = await searched(client, library, user, size=20)
             pages = [await searched(client, library, user, size=7, **{"from": start}) for start in (0, 7, 14)]
@@ -137,7 +137,7 @@ async def test_interleaved_pages_continue_each_other(serve: Serve, library: str,
             assert [name for page in pages for name in ids(page)][:20] == ids(whole)
             mixtures.add(tuple(ids(whole)))
             answered = {answer.headers[SEARCH_ID]: answer for answer in (whole, again, *pages)}
-            found = await lines(log, 5 * len(mixtures))
+            found = await lines(log, 5 * turn)
             for search, answer in answered.items():
                 line = found[search]
                 assert line.arm == "interleaved"
