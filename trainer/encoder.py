@@ -7,8 +7,9 @@ has it: cross-entropy over scaled cosines.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -20,7 +21,10 @@ from es_reasonrank.text import whole
 from es_reasonrank.validation import Checked
 from trainer.lists import TrainingList, read_lists
 from trainer.stages import Made, Work
-from trainer.training import bookkeeping, silence, teller, train
+from trainer.training import Lora, bookkeeping, silence, teller, train
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
 class Options(Checked):
@@ -28,6 +32,7 @@ class Options(Checked):
 
     model: str = Field("embedded:minilm-l6", description="Bi-encoder: Hugging Face name, folder or embedded:NAME.")
     name: str = Field("encoder", pattern=r"[a-z0-9][a-z0-9._+-]*", description="Name in reports.")
+    lora: Lora | None = Field(None, description="Adapters; null trains all weights.")
     negatives: int = Field(4, ge=1, description="Hard negatives beside each positive.")
     title: bool = Field(True, description="Whether a passage's title stands in front of its text.")
     max_tokens: int = Field(256, ge=8, description="Tokens of a text that are read.")
@@ -36,6 +41,7 @@ class Options(Checked):
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which it rises.")
     epochs: float = Field(1.0, gt=0, description="Passes over the pairs.")
     batch: int = Field(32, ge=2, description="Pairs of a step; each one's positive is a negative of the others.")
+    mixed: bool = Field(False, description="Whether float32 weights are multiplied in bfloat16.")
     steps: int | None = Field(None, ge=1, description="Steps at most.")
     save_every: int = Field(100, ge=1, description="Steps between checkpoints: what a kill can cost.")
 
@@ -63,6 +69,8 @@ def run(work: Work, options: Options) -> Made:
     base = resolve(options.model)
     model = SentenceTransformer(base)
     model.max_seq_length = options.max_tokens
+    if options.lora is not None:
+        model.add_adapter(options.lora.config("FEATURE_EXTRACTION"))
     trainer = SentenceTransformerTrainer(
         model=model,
         args=SentenceTransformerTrainingArguments(
@@ -71,6 +79,7 @@ def run(work: Work, options: Options) -> Made:
             warmup_steps=options.warmup,
             num_train_epochs=options.epochs,
             max_steps=options.steps or -1,
+            bf16=options.mixed,
             per_device_train_batch_size=options.batch,
         ),
         train_dataset=Dataset.from_list(rows),
@@ -78,10 +87,25 @@ def run(work: Work, options: Options) -> Made:
         callbacks=[teller(work)],
     )
     train(trainer, work, base)
-    folder = work.folder / "encoder"
-    with replacing_folder(folder) as draft:
+    made = {f"encoder.{options.name}": work.folder / "encoder"}
+    if options.lora is not None:
+        adapter = made[f"adapter.{options.name}"] = work.folder / "adapter"
+        with replacing_folder(adapter) as draft:
+            model[0].auto_model.save_pretrained(str(draft))
+        model = with_adapter(base, adapter)
+    with replacing_folder(work.folder / "encoder") as draft:
         model.save_pretrained(str(draft))
-    return Made({f"encoder.{options.name}": folder}, {"pairs": len(rows), "steps": trainer.state.global_step})
+    return Made(made, {"pairs": len(rows), "steps": trainer.state.global_step})
+
+
+def with_adapter(base: str, adapter: Path) -> SentenceTransformer:
+    """A bi-encoder with its adapter merged into its weights."""
+    from peft import PeftModel
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(base)
+    model[0].auto_model = PeftModel.from_pretrained(model[0].auto_model, str(adapter)).merge_and_unload()
+    return model
 
 
 def pairs(lists: Iterable[TrainingList], options: Options, random: Random) -> Iterable[dict[str, Any]]:

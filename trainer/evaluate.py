@@ -24,10 +24,10 @@ from es_reasonrank.rerank.fusion import Fusion
 from es_reasonrank.rerank.profile import Profile, load_profile
 from es_reasonrank.rerank.reranker import Reranker
 from es_reasonrank.validation import Checked
+from trainer.fusing import NDCG, joined, tuned
 from trainer.stages import Made, Work
 
 BASE = "base order"
-NDCG = "nDCG@10"
 
 
 class Set(Checked):
@@ -51,7 +51,10 @@ class Options(Checked):
     modes: dict[str, dict[str, Any]] = Field(
         {}, description="Each model once more with its judge changed: direct: {thinking: false, template: listwise}."
     )
-    fused: Fusion | None = Field(None, description="Each model once more, joined with the base order.")
+    fused: Fusion | None = Field(None, description="Each ranker once more, joined with the base order.")
+    tuned: tuple[Set, ...] = Field(
+        (), description="Dev sets on which the weight of min_max or z is chosen, for each ranker its own."
+    )
     at_once: int = Field(16, ge=1, description="Queries that are worked on at a time.")
 
 
@@ -95,14 +98,24 @@ def run(work: Work, options: Options) -> Made:
         PartialError: some queries could not be ranked; the others are kept, and are not ranked again.
     """
     rankers = rankers_of(work, options)
+    fusions = {
+        name: _fusion(work, options, options.fused, name, profile)
+        for name, profile in rankers.items()
+        if options.fused is not None and profile.fusion.method == "none"
+    }
     rows: list[Row] = []
     for one in options.sets:
         todo, qrels = _loaded(one)
         rows.append(_row(one.name, BASE, qrels, {task.id: [each.id for each in task.candidates] for task in todo}, []))
         for name, profile in rankers.items():
-            work.say(f"{one.name}: {name}")
-            done = asyncio.run(_ranked(work, one, name, profile, todo, options.at_once))
-            rows.append(_row(one.name, name, qrels, {each.id: list(each.order) for each in done}, done))
+            done = _ranked(work, one, name, profile, todo, options.at_once)
+            rows.append(_row(one.name, name, qrels, {each.id: each.order for each in done}, done))
+            if fusion := fusions.get(name):
+                both = joined(fusion, todo, done)
+                rows.append(_row(one.name, fused_name(name), qrels, {each.id: each.order for each in both}, both))
+    rankers |= {
+        fused_name(name): rankers[name].model_copy(update={"fusion": fusion}) for name, fusion in fusions.items()
+    }
     tests = [test for one in options.sets for test in _tests([row for row in rows if row.set == one.name])]
     result = work.folder / "evaluation.json"
     with replacing(result) as file:
@@ -125,11 +138,24 @@ def rankers_of(work: Work, options: Options) -> dict[str, Profile]:
             for name, profile in list(found.items())
             if name in models
         }
-    if options.fused is not None:
-        found |= {
-            f"{name}, fused": profile.model_copy(update={"fusion": options.fused})
-            for name, profile in list(found.items())
-        }
+    return found
+
+
+def fused_name(name: str) -> str:
+    """What a ranker is called where it is joined with the base order."""
+    return f"{name}, fused"
+
+
+def _fusion(work: Work, options: Options, fusion: Fusion, name: str, profile: Profile) -> Fusion:
+    """A ranker's fusion, its weight chosen on the dev sets where there are any."""
+    sets = []
+    for one in options.tuned:
+        todo, qrels = _loaded(one)
+        sets.append((todo, qrels, _ranked(work, one, name, profile, todo, options.at_once)))
+    if not sets:
+        return fusion
+    found = tuned(fusion, sets)
+    work.say(f"{name}: weight {found.weight:g} in the fusion")
     return found
 
 
@@ -155,10 +181,15 @@ def _loaded(one: Set) -> tuple[list[Task], Qrels]:
     return todo, {query: judged[query] for query in run}
 
 
-async def _ranked(
+def _ranked(work: Work, one: Set, name: str, profile: Profile, todo: Sequence[Task], at_once: int) -> list[Reranked]:
+    """Every query's order; what an earlier try did is not done again."""
+    work.say(f"{one.name}: {name}")
+    return asyncio.run(_reranked(work, one, name, profile, todo, at_once))
+
+
+async def _reranked(
     work: Work, one: Set, name: str, profile: Profile, todo: Sequence[Task], at_once: int
 ) -> list[Reranked]:
-    """Every query's order; what an earlier try did is not done again."""
     mark = fingerprint(profile, one.queries, one.corpus, one.run, str(one.depth))
     target = work.folder / one.name / f"{name.replace('/', '_')}.trec"
     done: list[Reranked] = []

@@ -36,6 +36,8 @@ class Reranked:
     generated_tokens: int
     seconds: float
     cached: int = 0
+    scores: tuple[float, ...] = ()
+    """One a place of the order, never increasing; a journal of an earlier version has none."""
 
     @classmethod
     def of(cls, name: str, ranking: Ranking) -> Reranked:
@@ -50,12 +52,13 @@ class Reranked:
             generated_tokens=trace.generated_tokens,
             seconds=trace.seconds,
             cached=trace.cached,
+            scores=ranking.scores,
         )
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Reranked:
         """A journal's row."""
-        return cls(**{**row, "order": tuple(row["order"])})
+        return cls(**{**row, "order": tuple(row["order"]), "scores": tuple(row.get("scores", ()))})
 
 
 def tasks(run: Run, queries: Mapping[str, str], texts: Mapping[str, Text], *, path: str) -> list[Task]:

@@ -34,6 +34,9 @@ class TransformersOptions(LocalOptions):
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps...")
     batch: int = Field(4, ge=1, description="Windows generated at once.")
+    autocast: bool = Field(
+        False, description="Whether float32 weights are multiplied in bfloat16: faster on processors with AMX."
+    )
 
 
 @dataclass(eq=False)
@@ -67,6 +70,7 @@ class TransformersEngine(LocalEngine):
 
     def __init__(self, options: TransformersOptions) -> None:
         super().__init__(options, lambda: _load(options))
+        self._autocast = options.autocast
         self._batcher: Batcher[_Call, Answer] = Batcher(self._run, options.batch)
 
     async def generate(self, request: Request) -> Completion:
@@ -119,14 +123,17 @@ class TransformersEngine(LocalEngine):
         while waiting:
             group = [call for call in waiting if call.kind == waiting[0].kind]
             waiting = [call for call in waiting if call not in group]
-            results |= zip(group, _worked(loaded, group), strict=True)
+            results |= zip(group, _worked(loaded, group, self._autocast), strict=True)
         return [results[call] for call in calls]
 
 
-def _worked(loaded: Loaded, group: Sequence[_Call]) -> Sequence[Answer]:
+def _worked(loaded: Loaded, group: Sequence[_Call], autocast: bool) -> Sequence[Answer]:
     """The answers to calls of one kind, or the one error for all of them."""
+    import torch
+
     try:
-        return _look_ahead(loaded, group) if group[0].choices else _generate(loaded, group)
+        with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=autocast):
+            return _look_ahead(loaded, group) if group[0].choices else _generate(loaded, group)
     except Exception as error:  # noqa: BLE001 - it belongs to the callers
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return [EngineError(f"transformers failed: {reason}", engine="transformers") for _ in group]
@@ -274,5 +281,6 @@ def _load(options: TransformersOptions) -> Loaded:
     except (OSError, ValueError, RuntimeError) as error:
         raise MissingError(f"transformers cannot load {options.model}: {str(error).splitlines()[0]}") from error
     commit = getattr(model.config, "_commit_hash", None) or options.revision
-    identity = identity_of(options.model, path, commit, dtype=model.dtype)
+    kind = f"{model.dtype}, bfloat16 products" if options.autocast else model.dtype
+    identity = identity_of(options.model, path, commit, dtype=kind)
     return Loaded(model, tokenizer, options.context or model.config.max_position_embeddings, identity)

@@ -12,6 +12,7 @@ import yaml
 
 from es_reasonrank.errors import DataError
 from es_reasonrank.evaluation.runs import read_run
+from es_reasonrank.rerank.fusion import Fusion
 from es_reasonrank.rerank.profile import load_profile
 from trainer import evaluate
 from trainer.stages import Made, Work
@@ -55,6 +56,24 @@ def test_every_ranker_is_measured_and_tested_and_nothing_is_ranked_twice(tmp_pat
 
     again = json.loads(done(tmp_path / "run", options(encoder)).artifacts["evaluation"].read_text())
     assert again["rows"] == found["rows"]
+
+
+def test_a_ranker_joined_with_the_base_order_is_not_asked_again(tmp_path: Path, encoder: Path) -> None:
+    plain = options(encoder)
+    dev = plain.sets[0].model_copy(update={"name": "dev", "limit": 3})
+    fused = plain.model_copy(update={"fused": Fusion(method="min_max", weight=0.0), "tuned": (dev,)})
+    done(tmp_path / "run", fused)
+    found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    rows = {row["model"]: row for row in found["rows"]}
+    assert list(rows) == ["base order", "encoder", "encoder, fused"]
+    chosen = found["rankers"]["encoder, fused"]["profile"]["fusion"]
+    assert chosen["method"] == "min_max"
+    assert chosen["weight"] > 0
+    served = load_profile(encoder).model_copy(update={"fusion": Fusion.model_validate(chosen)})
+    path = tmp_path / "served.yaml"
+    path.write_text(yaml.safe_dump(served.model_dump(mode="json", exclude_defaults=True)))
+    again = json.loads(done(tmp_path / "served", options(path)).artifacts["evaluation"].read_text())
+    assert again["rows"][1]["by_query"] == rows["encoder, fused"]["by_query"]
 
 
 def test_models_of_the_run_stand_beside_the_untrained_one_in_every_mode(tmp_path: Path, encoder: Path) -> None:
