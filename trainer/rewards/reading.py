@@ -11,6 +11,7 @@ from es_reasonrank.engines.base import Completion, Finish
 from es_reasonrank.errors import SettingsError
 from es_reasonrank.rerank.judges.graded import listed
 from es_reasonrank.rerank.judges.prompting import Prompter, PromptOptions
+from es_reasonrank.rerank.judges.relevance import RelevanceOptions
 from es_reasonrank.rerank.judges.setwise import named
 from es_reasonrank.rerank.judges.thinking import CLOSE, END, LEAD
 from es_reasonrank.rerank.parse import Answer, AnswerForm, NoAnswerError, Reading, parse, quoted, read
@@ -60,6 +61,8 @@ class Reader:
     """Which passage a setwise question asks for."""
     highest: int = 10
     """The highest grade that a question asks for; the lowest is 0."""
+    words: tuple[str, str] | None = None
+    """The two answers, for grade 0 and for grade 1, of a question that asks for one of them and not for a number."""
 
     @classmethod
     def of(cls, options: PromptOptions) -> Self:
@@ -68,6 +71,8 @@ class Reader:
         prompter = Prompter(options, nobody, get_args(Method), {"select": "", "highest": ""})
         own = {name: getattr(options, name) for name in ("select", "highest") if hasattr(options, name)}
         thinking = getattr(options, "thinking", False)
+        if isinstance(options, RelevanceOptions):
+            own |= {"words": (options.negative, options.positive), "highest": 1}
         return cls(prompter.template, prompter.identifiers, thinking, options.prefix, **own)
 
     def form(self, size: int) -> AnswerForm:
@@ -94,7 +99,7 @@ class Reader:
 
     def grade(self, text: str, *, cut: bool = False) -> Reply:
         """A pointwise reply; the verdict's only score is the passage's grade."""
-        return self.read(text, 1, lambda answer: _grade(answer, self.highest), cut=cut)
+        return self.read(text, 1, lambda answer: _grade(answer, self.highest, self.words), cut=cut)
 
     def read(self, text: str, size: int, reader: Callable[[Answer], Reading], *, cut: bool = False) -> Reply:
         """A reply over a window of that size whose answer `reader` understands."""
@@ -146,8 +151,12 @@ def framed(answer: str, reasoning: str) -> str:
     return f"{OPEN}\n{reasoning.strip()}\n{CLOSE}{LEAD}{answer}{END}"
 
 
-def _grade(answer: Answer, highest: int) -> Reading:
+def _grade(answer: Answer, highest: int, words: tuple[str, str] | None) -> Reading:
     text = answer.text.strip()
+    if words is not None and text in words:
+        return Reading((0,), (float(words.index(text)),))
+    if words is not None:
+        raise NoAnswerError(Outcome.MALFORMED, quoted(f"the answer is neither {words[0]} nor {words[1]}", text))
     if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > highest:
         raise NoAnswerError(Outcome.MALFORMED, quoted(f"the answer is no whole number from 0 to {highest}", text))
     return Reading((0,), (float(text),))

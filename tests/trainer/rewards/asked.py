@@ -8,6 +8,7 @@ from typing import Any
 
 from es_reasonrank.rerank.judges.graded import GradedOptions
 from es_reasonrank.rerank.judges.listwise import ListwiseOptions
+from es_reasonrank.rerank.judges.relevance import RelevanceOptions
 from es_reasonrank.rerank.judges.setwise import SetwiseOptions
 from trainer.rewards.reading import Reader
 
@@ -16,6 +17,7 @@ DIRECT = Reader.of(ListwiseOptions(template="listwise", thinking=False))
 SETWISE = Reader.of(SetwiseOptions())
 WORST = Reader.of(SetwiseOptions(select="worst"))
 POINTWISE = Reader.of(GradedOptions())
+YES_OR_NO = Reader.of(RelevanceOptions(template="relevance", thinking=False, positive="yes", negative="no"))
 TO_FOUR = Reader.of(GradedOptions(highest=4))
 GROUPWISE = Reader.of(GradedOptions(template="graded_group_think", read="listed"))
 READERS = {

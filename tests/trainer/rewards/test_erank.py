@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from es_reasonrank.errors import InputError
-from tests.trainer.rewards.asked import POINTWISE, thought
+from tests.trainer.rewards.asked import POINTWISE, YES_OR_NO, thought
 from trainer.rewards.base import Gold
 from trainer.rewards.erank import ERankOptions, ERankReward
 
@@ -26,6 +26,12 @@ def test_by_hand() -> None:
     """Relevant 7 and 4, others 5, 2 and no grade: 5 is above 4, and 2 is below both."""
     found = values((7, RELEVANT), (4, RELEVANT), (5, OTHER), (2, OTHER), ("good", OTHER))
     assert found == pytest.approx([1, 1 / 2, -1, -0.04, -1])
+
+
+def test_the_answers_of_a_question_of_yes_or_no_are_the_grades_1_and_0() -> None:
+    reward = ERankReward(ERankOptions(), YES_OR_NO)
+    found = reward.score_all(["yes", "yes", "no", "maybe"], [RELEVANT, OTHER, OTHER, OTHER])
+    assert [one.value for one in found] == [1 / 2, -1, 0, -1]
 
 
 def test_ties_are_no_win() -> None:
