@@ -15,6 +15,7 @@ COMMANDS = {
     "rl": ("commands.alone:rl", "Train on lists: the model is rewarded for how well what it says ranks."),
     "merge": ("commands.alone:merge", "Merge an adapter into its model."),
     "encoder": ("commands.alone:encoder", "Train the small ranker, a bi-encoder, on lists."),
+    "adjuster": ("commands.alone:adjuster", "Learn in which order a large ranker reads the head of a list best."),
     "evaluate": ("commands.alone:evaluate", "Compare models on sets with judgments."),
     "deploy": ("commands.alone:deploy", "Write the profile that serves a model, where it is better."),
 }

@@ -30,6 +30,7 @@ MODULES = {
     "rl": "trainer.rl",
     "merge": "trainer.merge",
     "encoder": "trainer.encoder",
+    "adjuster": "trainer.adjuster.stage",
     "evaluate": "trainer.evaluate",
     "deploy": "trainer.deploy",
 }
@@ -52,7 +53,7 @@ class Made:
     """What a stage hands on."""
 
     artifacts: Mapping[str, Path]
-    """Files and folders by name: lists, adapter, model, results, profile."""
+    """Files and folders by name: lists, adapter, model, adjuster, evaluation, profile."""
     numbers: Mapping[str, Any] = field(default_factory=dict)
     """What a reader of the manifest wants to know."""
     gone: tuple[str, ...] = ()

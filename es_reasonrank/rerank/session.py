@@ -6,14 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from es_reasonrank.engines.base import Capability, Engine
 from es_reasonrank.errors import EngineError, InputError
 from es_reasonrank.rerank.cache import Cache, Counts, cacheable, key_of
 from es_reasonrank.rerank.judges import Judge
-from es_reasonrank.rerank.retries import RetryingJudge
-from es_reasonrank.rerank.strategies import Standing, Strategy
+from es_reasonrank.rerank.strategies import Staged, Standing, Strategy
 from es_reasonrank.types import Candidate, Outcome, Verdict, Window
+
+
+class Asking(Protocol):
+    """Gives verdicts; how often a judge is asked for one is its own matter."""
+
+    async def judge(self, query: str, passages: Sequence[Candidate]) -> Verdict:
+        """The verdict on one window; an engine's failure is one too."""
 
 
 @dataclass
@@ -23,7 +30,7 @@ class Ranker:
     strategy: Strategy
     judge: Judge
     engine: Engine
-    asking: RetryingJudge
+    asking: Asking
     stages: Mapping[str, Ranker] = field(default_factory=dict)
     cache: Cache | None = None
     counts: Counts = field(default_factory=Counts)
@@ -81,14 +88,19 @@ class Session:
         self.record(shown, verdict, started, cached=cached)
         return verdict
 
-    async def stage(self, name: str, items: Sequence[int]) -> tuple[int, ...]:
+    async def stage(self, name: str, items: Sequence[int]) -> Staged:
         """Items in the order of another ranker, whose windows are recorded under its name."""
         below = replace(
             self, ranker=self.ranker.stages[name], movable=[self.movable[item] for item in items], name=name
         )
         standing = Standing(len(items))
         await below.ranker.strategy.rank(standing, below)
-        return tuple(items[place] for place in standing.result())
+        order = tuple(items[place] for place in standing.result())
+        return Staged(order, {items[place]: score for place, score in standing.scores.items()})
+
+    def words(self, items: Sequence[int]) -> tuple[int, ...]:
+        """How many words the text of each item has."""
+        return tuple(len(self.candidates[self.movable[item]].text.split()) for item in items)
 
     def record(self, shown: tuple[int, ...], verdict: Verdict, started: float, *, cached: bool = False) -> None:
         """Note a window."""

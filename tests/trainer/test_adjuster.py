@@ -6,22 +6,20 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from es_reasonrank.errors import DataError, InputError, SettingsError
+from es_reasonrank.errors import EngineError, InputError, SettingsError
+from es_reasonrank.rerank.adjuster import Adjuster, Seen
 from es_reasonrank.types import Candidate, Outcome, Verdict
 from es_reasonrank.validation import checked
-from trainer.adjuster.scorer import FEATURES, Adjuster, observed, shown
 from trainer.adjuster.training import AdjusterTraining, fit
-from trainer.adjuster.trying import Head, Preference, Trial, preferences, trials, values
+from trainer.adjuster.trying import Head, Preference, Trial, preferences, shown, trials, values
 
-HEAD = [Candidate("a", "one two three", score=9.0), Candidate("b", "one", score=3.0), Candidate("c", "", score=6.0)]
-LENGTH = math.log1p(1) / 3 + math.log1p(3) / 3
+HEAD = [Seen(3, 9.0), Seen(1, 3.0), Seen(0, 6.0)]
 
 
 @dataclass
@@ -36,6 +34,21 @@ class Reader:
         read = self.reads(len(passages))
         known = sorted(read, key=lambda place: "relevant" not in passages[place].text)
         return Verdict((*known, *(place for place in range(len(passages)) if place not in read)), self.outcome)
+
+
+def head_of(query: str, candidates: Sequence[Candidate], grades: Sequence[int]) -> Head:
+    known = tuple(Seen(len(candidate.text.split()), candidate.score) for candidate in candidates)
+    return Head(query, tuple(candidates), known, tuple(grades))
+
+
+async def tried_on(
+    some: Sequence[Head], large: Reader, *, orders: int, seed: int = 0, adjuster: Adjuster | None = None
+) -> list[Trial]:
+    found = [
+        await trials(number, head, large, orders=orders, seed=seed, adjuster=adjuster)
+        for number, head in enumerate(some)
+    ]
+    return [trial for each in found for trial in each]
 
 
 def first(size: int) -> range:
@@ -53,34 +66,9 @@ def heads(count: int, size: int = 10) -> list[Head]:
         grades = [1, 1, *([0] * (size - 2))]
         Random(seed).shuffle(grades)
         texts = ["a relevant passage of many words indeed" if grade else "short one" for grade in grades]
-        candidates = (Candidate(str(place), text, score=-float(place)) for place, text in enumerate(texts))
-        made.append(Head(f"query {seed}", tuple(candidates), tuple(grades)))
+        candidates = [Candidate(str(place), text, score=-float(place)) for place, text in enumerate(texts)]
+        made.append(head_of(f"query {seed}", candidates, grades))
     return made
-
-
-def test_features_by_hand() -> None:
-    assert observed(HEAD) == [
-        pytest.approx((0, 1, math.log1p(3) - LENGTH)),
-        pytest.approx((0.5, 0, math.log1p(1) - LENGTH)),
-        pytest.approx((1, 0.5, -LENGTH)),
-    ]
-    assert observed(HEAD, ["place"]) == [(0.0,), (0.5,), (1.0,)]
-
-
-def test_without_scores_and_with_a_single_passage_features_are_numbers() -> None:
-    assert observed([Candidate("a", "one"), Candidate("b", "two", score=1.0)]) == [(0, 0, 0), (1, 0, 0)]
-    assert observed([Candidate("a", "one", score=3.0)]) == [(0, 0, 0)]
-
-
-def test_the_scorer_by_hand() -> None:
-    """Two units: max(0, 1 - 2 place) and max(0, place), weighed 1 and 3."""
-    adjuster = Adjuster(("place",), ((-2.0, 1.0), (1.0, 0.0)), (1.0, 3.0))
-    assert adjuster.scores(HEAD) == pytest.approx([1.0, 1.5, 3.0])
-    assert adjuster.order(HEAD) == (2, 1, 0)
-
-
-def test_equal_scores_keep_the_small_rankers_order() -> None:
-    assert Adjuster(("place",), ((0.0, 1.0),), (1.0,)).order(HEAD) == (0, 1, 2)
 
 
 def test_policies() -> None:
@@ -99,39 +87,45 @@ def test_a_policy_says_what_it_lacks() -> None:
 
 async def test_an_order_is_worth_what_comes_of_it() -> None:
     """Of 4 passages the ranker reads the first 2; the relevant one is the small ranker's third."""
-    head = Head("", tuple(Candidate(str(place), "relevant" if place == 2 else "") for place in range(4)), (0, 0, 1, 0))
+    head = head_of("", [Candidate(str(place), "relevant" if place == 2 else "") for place in range(4)], (0, 0, 1, 0))
     found = await values([head] * 3, [(0, 1, 2, 3), (3, 2, 1, 0), (0, 3, 1, 2)], Reader(first))
     assert found == pytest.approx([1 / math.log2(4), 1, 1 / math.log2(5)])
 
 
 async def test_a_failed_window_counts_as_it_is_served() -> None:
     """In the small ranker's order, whatever the ranker was shown."""
-    head = Head("", (Candidate("a", "relevant"), Candidate("b")), (1, 0))
+    head = head_of("", (Candidate("a", "relevant"), Candidate("b")), (1, 0))
     assert await values([head], [(1, 0)], Reader(lambda size: (), Outcome.MALFORMED)) == [1.0]
     assert await values([head], [(1, 0)], Reader(lambda size: ())) == pytest.approx([1 / math.log2(3)])
 
 
+async def test_a_failed_engine_says_nothing_of_an_order() -> None:
+    head = head_of("", (Candidate("a", "relevant"), Candidate("b")), (1, 0))
+    with pytest.raises(EngineError):
+        await values([head], [(1, 0)], Reader(lambda size: (), Outcome.ENGINE_ERROR))
+
+
 async def test_each_head_is_tried_in_different_orders_and_the_fixed_ones_among_them() -> None:
-    tried = await trials(heads(3), Reader(first), orders=6, seed=0)
+    tried = await tried_on(heads(3), Reader(first), orders=6, seed=0)
     assert Counter(trial.head for trial in tried) == {0: 6, 1: 6, 2: 6}
     for head in range(3):
         orders = [trial.shown for trial in tried if trial.head == head]
         assert len(set(orders)) == 6
         assert orders[:2] == [tuple(range(10)), tuple(range(9, -1, -1))]
         assert all(sorted(order) == list(range(10)) for order in orders)
-    assert tried == await trials(heads(3), Reader(first), orders=6, seed=0)
-    assert tried != await trials(heads(3), Reader(first), orders=6, seed=1)
+    assert tried == await tried_on(heads(3), Reader(first), orders=6, seed=0)
+    assert tried != await tried_on(heads(3), Reader(first), orders=6, seed=1)
 
 
 async def test_a_short_head_has_no_more_orders_than_there_are() -> None:
-    head = Head("", (Candidate("a", "relevant"), Candidate("b")), (1, 0))
-    assert [trial.shown for trial in await trials([head], Reader(first), orders=8, seed=0)] == [(0, 1), (1, 0)]
+    head = head_of("", (Candidate("a", "relevant"), Candidate("b")), (1, 0))
+    assert [trial.shown for trial in await tried_on([head], Reader(first), orders=8, seed=0)] == [(0, 1), (1, 0)]
 
 
 async def test_a_trained_adjuster_draws_what_to_try_next() -> None:
     """One that is certain of the last passage shows it first, but for the two orders that are always tried."""
     certain = Adjuster(("place",), ((100.0, -95.0),), (10.0,))
-    tried = await trials(heads(4), Reader(first), orders=6, seed=0, adjuster=certain)
+    tried = await tried_on(heads(4), Reader(first), orders=6, seed=0, adjuster=certain)
     assert all(trial.shown[0] == 9 for trial in tried if trial.shown != tuple(range(10)))
 
 
@@ -154,7 +148,7 @@ def test_a_preference_never_goes_against_the_values(drawn: list[tuple[int, float
 async def test_what_is_learned_beats_every_fixed_order(reads: Callable[[int], range]) -> None:
     """The ranker reads one half; long passages are relevant, so they belong there. 40 heads that nobody has seen."""
     large, unseen = Reader(reads), heads(120)[80:]
-    tried = await trials(heads(80), large, orders=8, seed=0)
+    tried = await tried_on(heads(80), large, orders=8, seed=0)
     fitted = fit(heads(80), preferences(tried))
     assert fitted.held_out_pairs > 50
     assert fitted.held_out_accuracy is not None
@@ -162,7 +156,7 @@ async def test_what_is_learned_beats_every_fixed_order(reads: Callable[[int], ra
     random = Random(0)
     means = {}
     for policy in ("small", "reversed", "random", "learned"):
-        orders = [shown(policy, head.candidates, random=random, adjuster=fitted.adjuster) for head in unseen]
+        orders = [shown(policy, head.seen, random=random, adjuster=fitted.adjuster) for head in unseen]
         means[policy] = sum(await values(unseen, orders, large)) / len(unseen)
     assert means["learned"] > 0.99
     assert max(means["small"], means["reversed"], means["random"]) < 0.9
@@ -171,28 +165,28 @@ async def test_what_is_learned_beats_every_fixed_order(reads: Callable[[int], ra
 async def test_it_learns_from_the_place_alone_where_nothing_else_is_served() -> None:
     """Relevant is always the small ranker's best, and the large one reads the last half: reversed is right."""
     texts = ["relevant", *(["other"] * 5)]
-    head = Head("", tuple(Candidate(str(place), text) for place, text in enumerate(texts)), (1, 0, 0, 0, 0, 0))
-    tried = await trials([head] * 10, Reader(last), orders=8, seed=0)
+    head = head_of("", [Candidate(str(place), text) for place, text in enumerate(texts)], (1, 0, 0, 0, 0, 0))
+    tried = await tried_on([head] * 10, Reader(last), orders=8, seed=0)
     fitted = fit([head] * 10, preferences(tried), AdjusterTraining(features=("place",), held_out=0))
     assert fitted.adjuster.features == ("place",)
-    assert fitted.adjuster.order(head.candidates).index(0) >= 3
+    assert fitted.adjuster.order(head.seen).index(0) >= 3
     assert fitted.held_out_accuracy is None
 
 
 def test_heads_of_different_length_are_learned_from_together() -> None:
     some = [heads(1, size=4)[0], heads(1, size=7)[0]]
     pairs = [Preference(0, (3, 2, 1, 0), (0, 1, 2, 3)), Preference(1, tuple(range(6, -1, -1)), tuple(range(7)))]
-    fitted = fit(some, pairs, AdjusterTraining(features=("place",), held_out=0, seed=1))
+    fitted = fit(some, pairs, AdjusterTraining(features=("place",), held_out=0), seed=1)
     assert fitted.accuracy == 1
-    assert fitted.adjuster.order(some[0].candidates) == (3, 2, 1, 0)
+    assert fitted.adjuster.order(some[0].seen) == (3, 2, 1, 0)
 
 
 def test_the_same_seed_gives_the_same_adjuster() -> None:
     pairs = [Preference(0, (1, 0, 2), (0, 1, 2))]
-    head = [Head("", tuple(HEAD), (0, 1, 0))]
+    head = [head_of("", [Candidate("a"), Candidate("b", "one"), Candidate("c", "one two")], (0, 1, 0))]
     options = AdjusterTraining(held_out=0, epochs=3)
     assert fit(head, pairs, options) == fit(head, pairs, options)
-    assert fit(head, pairs, options) != fit(head, pairs, options.model_copy(update={"seed": 1}))
+    assert fit(head, pairs, options) != fit(head, pairs, options, seed=1)
 
 
 def test_without_a_pair_there_is_nothing_to_learn() -> None:
@@ -203,27 +197,3 @@ def test_without_a_pair_there_is_nothing_to_learn() -> None:
 def test_an_unknown_feature_is_named() -> None:
     with pytest.raises(SettingsError, match=r"features\.0"):
         checked(AdjusterTraining, {"features": ["colour"]}, where="adjuster")
-
-
-def test_it_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    adjuster = Adjuster(FEATURES, ((0.1, -0.2, 1 / 3, 0.0),), (0.7,))
-    adjuster.save(tmp_path / "adjuster")
-    assert Adjuster.load(tmp_path / "adjuster") == adjuster
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, "cannot be read"),
-        ("[1]", "must be a JSON object"),
-        ('{"form": 1}', "holds no adjuster"),
-        ('{"form": 1, "features": ["place"], "inner": 3, "outer": []}', "holds no adjuster"),
-        ('{"form": 2, "features": ["place"], "inner": [], "outer": []}', "another version"),
-        ('{"form": 1, "features": ["colour"], "inner": [], "outer": []}', "another version"),
-    ],
-)
-def test_a_folder_without_an_adjuster_is_named(tmp_path: Path, content: str | None, words: str) -> None:
-    if content is not None:
-        (tmp_path / "adjuster.json").write_text(content)
-    with pytest.raises(DataError, match=rf"adjuster\.json.*{words}"):
-        Adjuster.load(tmp_path)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from hypothesis import settings
 
-from es_reasonrank.rerank.strategies import Standing, Strategy
+from es_reasonrank.rerank.strategies import Staged, Standing, Strategy
 from es_reasonrank.types import Outcome, Verdict
 
 unhurried = settings(deadline=None)
@@ -27,9 +27,14 @@ class Perfect:
         self.asked.append(tuple(items))
         return self.verdict(items)
 
-    async def stage(self, name: str, items: Sequence[int]) -> tuple[int, ...]:
+    async def stage(self, name: str, items: Sequence[int]) -> Staged:
         self.staged.append((name, tuple(items)))
-        return tuple(sorted(items, key=lambda item: -self.small[item]))
+        order = tuple(sorted(items, key=lambda item: -self.small[item]))
+        return Staged(order, {item: self.small[item] for item in items})
+
+    def words(self, items: Sequence[int]) -> tuple[int, ...]:
+        """An item's number is how long it is."""
+        return tuple(items)
 
     def verdict(self, items: Sequence[int]) -> Verdict:
         order = sorted(range(len(items)), key=lambda place: -self.grades[items[place]])

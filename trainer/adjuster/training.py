@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from es_reasonrank.errors import InputError
+from es_reasonrank.rerank.adjuster import FEATURES, Adjuster, Feature, observed
 from es_reasonrank.validation import Checked
-from trainer.adjuster.scorer import FEATURES, Adjuster, Feature, observed
 from trainer.adjuster.trying import Head, Preference
 from trainer.cascade.threads import one_thread
 from trainer.losses.pairwise import pairwise
@@ -41,7 +41,6 @@ class AdjusterTraining(Checked):
     epochs: int = Field(60, ge=1, description="Passes over the pairs.")
     batch: int = Field(256, ge=1, description="Pairs in a step.")
     held_out: float = Field(0.1, ge=0, lt=1, description="Share of the heads whose pairs are measured, not learned.")
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,48 +52,52 @@ class Fitted:
     """Pairs that were learned from."""
     accuracy: float
     """Share of them whose preferred order it thinks likelier."""
+    held_out: tuple[int, ...]
+    """Heads that were not learned from."""
     held_out_pairs: int
     held_out_accuracy: float | None
-    """The same over pairs of heads that were not learned from; None where there are none."""
+    """The same over their pairs; None where there are none."""
 
 
-def fit(heads: Sequence[Head], pairs: Sequence[Preference], options: AdjusterTraining | None = None) -> Fitted:
+def fit(
+    heads: Sequence[Head], pairs: Sequence[Preference], options: AdjusterTraining | None = None, *, seed: int = 0
+) -> Fitted:
     """Train an adjuster on preferences.
 
     Raises:
         InputError: there is nothing to learn from.
     """
     options = options or AdjusterTraining()
-    numbers = sorted({pair.head for pair in pairs})
-    held = set(Random(options.seed).sample(numbers, round(options.held_out * len(numbers))))
+    held = sorted(Random(seed).sample(range(len(heads)), round(options.held_out * len(heads))))
     learned, kept = ([pair for pair in pairs if (pair.head in held) is side] for side in (False, True))
     if not learned:
         raise InputError("no two orders of a head differ in what came of them; try more orders, or more heads")
     batch = _Batch.of(heads, learned, options.features)
     with one_thread():
-        scorer = _trained(batch, options)
+        scorer = _trained(batch, options, seed)
     inner, _, outer = scorer
     rows = [(*weights, bias) for weights, bias in zip(inner.weight.tolist(), inner.bias.tolist(), strict=True)]
     return Fitted(
         Adjuster(options.features, tuple(rows), tuple(outer.weight[0].tolist())),
         len(learned),
         _accuracy(batch, scorer),
+        tuple(held),
         len(kept),
         _accuracy(_Batch.of(heads, kept, options.features), scorer) if kept else None,
     )
 
 
-def _trained(batch: _Batch, options: AdjusterTraining) -> Any:
+def _trained(batch: _Batch, options: AdjusterTraining, seed: int) -> Any:
     """The scorer: a linear layer, a ReLU, and a linear layer without bias."""
     import torch
     from torch import nn
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
+        torch.manual_seed(seed)
         inner = nn.Linear(len(options.features), options.hidden)
         scorer = nn.Sequential(inner, nn.ReLU(), nn.Linear(options.hidden, 1, bias=False))
     optimizer = torch.optim.AdamW(scorer.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
-    generator = torch.Generator().manual_seed(options.seed)
+    generator = torch.Generator().manual_seed(seed)
     for _ in range(options.epochs):
         for places in torch.randperm(len(batch.mask), generator=generator).split(options.batch):
             optimizer.zero_grad()
@@ -118,9 +121,7 @@ class _Batch:
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        seen = {
-            number: torch.tensor(observed(heads[number].candidates, names)) for number in {pair.head for pair in pairs}
-        }
+        seen = {number: torch.tensor(observed(heads[number].seen, names)) for number in {pair.head for pair in pairs}}
         features = pad_sequence([seen[pair.head] for pair in pairs], batch_first=True)
         size = features.shape[1]
         mask = torch.tensor([[place < len(pair.other) for place in range(size)] for pair in pairs])

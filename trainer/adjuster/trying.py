@@ -7,13 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Literal, Protocol
 
+from es_reasonrank.errors import EngineError, InputError
 from es_reasonrank.evaluation.measures import by_place, measure
-from es_reasonrank.types import Candidate, Verdict
-from trainer.adjuster.scorer import Adjuster, shown
+from es_reasonrank.rerank.adjuster import Adjuster, Seen
+from es_reasonrank.types import Candidate, Outcome, Verdict
 
 NDCG = "nDCG@10"
+Policy = Literal["small", "reversed", "random", "learned"]
 
 
 class Large(Protocol):
@@ -29,7 +31,8 @@ class Head:
 
     query: str
     candidates: tuple[Candidate, ...]
-    """Each with the small ranker's score, where it gives one."""
+    seen: tuple[Seen, ...]
+    """What an adjuster goes by, of each candidate."""
     grades: tuple[int, ...]
     """Each candidate's judged grade."""
 
@@ -61,10 +64,15 @@ async def values(heads: Sequence[Head], orders: Sequence[Sequence[int]], large: 
     Args:
         heads: one for each order; a head may stand there more than once.
         orders: places of each head as they are shown.
+
+    Raises:
+        EngineError: the large ranker's engine failed, which says nothing of an order.
     """
 
     async def ranked(head: Head, order: Sequence[int]) -> list[str]:
         verdict = await large.judge(head.query, [head.candidates[place] for place in order])
+        if verdict.outcome is Outcome.ENGINE_ERROR:
+            raise EngineError(verdict.detail, engine="large ranker")
         made = [order[place] for place in verdict.order] if verdict.outcome.ranks else range(len(order))
         return [str(place) for place in made]
 
@@ -79,25 +87,46 @@ async def values(heads: Sequence[Head], orders: Sequence[Sequence[int]], large: 
 
 
 async def trials(
-    heads: Sequence[Head], large: Large, *, orders: int, seed: int, adjuster: Adjuster | None = None
+    number: int, head: Head, large: Large, *, orders: int, seed: int, adjuster: Adjuster | None = None
 ) -> list[Trial]:
-    """Show each head in several orders: the small ranker's, the same reversed, and others by lot.
+    """Show a head in several orders: the small ranker's, the same reversed, and others by lot.
 
     Args:
-        orders: how many for each head, at least 2.
+        number: the head's, which the lot depends on.
+        orders: how many, at least 2.
         adjuster: one that was trained before: the others are then drawn by its likelihood instead.
     """
-    random = Random(seed)
-    chosen = [(number, order) for number, head in enumerate(heads) for order in _orders(head, orders, random, adjuster)]
-    found = await values([heads[number] for number, _ in chosen], [order for _, order in chosen], large)
-    return [Trial(number, order, value) for (number, order), value in zip(chosen, found, strict=True)]
+    chosen = _orders(head, orders, Random(f"{seed} {number}"), adjuster)
+    found = await values([head] * len(chosen), chosen, large)
+    return [Trial(number, order, value) for order, value in zip(chosen, found, strict=True)]
+
+
+def shown(
+    policy: Policy, head: Sequence[Seen], *, random: Random | None = None, adjuster: Adjuster | None = None
+) -> tuple[int, ...]:
+    """Places of a head, given in the small ranker's order, in the order in which a policy shows them.
+
+    Raises:
+        InputError: the policy lacks its random numbers or its adjuster.
+    """
+    places = tuple(range(len(head)))
+    match policy:
+        case "small":
+            return places
+        case "reversed":
+            return places[::-1]
+        case "random" if random is not None:
+            return tuple(random.sample(places, len(places)))
+        case "learned" if adjuster is not None:
+            return adjuster.order(head)
+    raise InputError(f"policy {policy!r} needs {'random numbers' if policy == 'random' else 'a trained adjuster'}")
 
 
 def _orders(head: Head, count: int, random: Random, adjuster: Adjuster | None) -> list[tuple[int, ...]]:
     """Different orders of a head, as many as there are or are wanted."""
-    size = len(head.candidates)
-    found = dict.fromkeys([shown("small", head.candidates), shown("reversed", head.candidates)])
-    scores = adjuster.scores(head.candidates) if adjuster else [0.0] * size
+    size = len(head.seen)
+    found = dict.fromkeys([shown("small", head.seen), shown("reversed", head.seen)])
+    scores = adjuster.scores(head.seen) if adjuster else [0.0] * size
     wanted = min(count, math.factorial(size) if size < 9 else count)
     for _ in range(20 * count):
         if len(found) >= wanted:

@@ -1,4 +1,4 @@
-"""`trainer sft`, `rl`, `merge`, `encoder`, `evaluate`, `deploy`: one stage of a recipe by itself."""
+"""`trainer sft`, `rl`, `merge`, `encoder`, `adjuster`, `evaluate`, `deploy`: one stage by itself."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _WHAT = {
     "rl": "Train on lists: the model is rewarded for how well what it says ranks.",
     "merge": "Merge an adapter into its model.",
     "encoder": "Train the small ranker, a bi-encoder, on lists.",
+    "adjuster": "Learn in which order a large ranker reads the head of a list best.",
     "evaluate": "Compare models on sets with judgments.",
     "deploy": "Write the profile that serves a model, where it is better.",
 }
@@ -100,4 +101,5 @@ def _artifacts(given: tuple[str, ...]) -> dict[str, Path]:
 
 
 sft, rl, merge = _command("sft"), _command("rl"), _command("merge")
-encoder, evaluate, deploy = _command("encoder"), _command("evaluate"), _command("deploy")
+encoder, adjuster = _command("encoder"), _command("adjuster")
+evaluate, deploy = _command("evaluate"), _command("deploy")

@@ -5,11 +5,22 @@ A strategy's class is found by name through the entry point group `es_reasonrank
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from es_reasonrank.types import Verdict
 from es_reasonrank.validation import Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Items as another ranker put them."""
+
+    order: tuple[int, ...]
+    """All of them, best first."""
+    scores: Mapping[int, float] = field(default_factory=dict)
+    """The score of each item, where that ranker gives any."""
 
 
 class Ask(Protocol):
@@ -22,8 +33,11 @@ class Ask(Protocol):
     async def __call__(self, items: Sequence[int]) -> Verdict:
         """Put one window, in the order to show, to the judge; windows asked together are worked on together."""
 
-    async def stage(self, name: str, items: Sequence[int]) -> tuple[int, ...]:
+    async def stage(self, name: str, items: Sequence[int]) -> Staged:
         """`items` as another ranker orders them: the profile that the strategy's option `name` holds."""
+
+    def words(self, items: Sequence[int]) -> tuple[int, ...]:
+        """How many words the text of each item has."""
 
 
 class Standing:
