@@ -1,8 +1,15 @@
-"""A real Elasticsearch of each version, started when the first test asks for it, apart from the user's own."""
+"""A real Elasticsearch of each version, started when the first test asks for it, apart from the user's own.
+
+Tests start many processes, and half of such a start is compiling what is imported: torch takes 3.4 s with it, and 1.7 s
+without. Where Python is told to keep no bytecode, and installers left none, it is kept in a folder of the tests' own.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,6 +20,12 @@ from es_reasonrank.elastic.embedded import Server, down, up
 from es_reasonrank.elastic.embedded.releases import DEFAULTS
 from es_reasonrank.errors import MissingError
 from es_reasonrank.settings import ElasticSettings
+from tests.here import Here
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / "build" / "bytecode")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -25,6 +38,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (left if once else kept).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=left)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
+    """Types `es-reasonrank` in this process."""
+    return Here(monkeypatch, capfd)
 
 
 @pytest.fixture(scope="session", params=DEFAULTS)

@@ -1,4 +1,4 @@
-"""RL on a real model, a few steps: what is drawn, rewarded, chosen, and logged."""
+"""RL, a few steps: what is drawn, rewarded, chosen, and logged. On a real model it runs in test_smoke.py."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [line for line in lines if "reward" in line]
 
 
-def test_what_was_drawn_rewarded_and_inserted_is_told(tmp_path: Path) -> None:
+def test_what_was_drawn_rewarded_and_inserted_is_told(tmp_path: Path, small: str) -> None:
     made = rl.run(
-        work_in(tmp_path / "rl"), options(mutation={"references": 1, "spoilt": 1}, kl=0.01, steps=2, max_reply=1)
+        work_in(tmp_path / "rl", base=small),
+        options(mutation={"references": 1, "spoilt": 1}, kl=0.01, steps=2, max_reply=1),
     )
     assert (made.artifacts["adapter"] / "adapter_model.safetensors").is_file()
     assert made.numbers["steps"] == 2
@@ -45,9 +46,10 @@ def test_what_was_drawn_rewarded_and_inserted_is_told(tmp_path: Path) -> None:
         assert {"kl", "frac_reward_zero_std", "completions/clipped_ratio", "completions/mean_length"} <= line.keys()
 
 
-def test_pairs_halve_what_is_trained_on_and_the_adapter_of_before_goes_on(tmp_path: Path) -> None:
-    first = rl.run(work_in(tmp_path / "first"), options())
-    work = work_in(tmp_path / "second", artifacts={"lists": tmp_path / "first" / "lists.jsonl", **first.artifacts})
+def test_pairs_halve_what_is_trained_on_and_the_adapter_of_before_goes_on(tmp_path: Path, small: str) -> None:
+    first = rl.run(work_in(tmp_path / "first", base=small), options())
+    artifacts = {"lists": tmp_path / "first" / "lists.jsonl", **first.artifacts}
+    work = work_in(tmp_path / "second", base=small, artifacts=artifacts)
     chosen = options(choosing={"pairwise": 0.5, "shuffle": 2}, mutation={"references": 1, "spoilt": 0})
     rl.run(work, chosen)
     line = metrics(tmp_path / "second")[0]

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.errors import MissingError, SettingsError
 from es_reasonrank.rerank.profile import Profile, load_profile
 from es_reasonrank.rerank.reranker import Reranker
@@ -24,6 +23,14 @@ MODEL = "embedded:smollm2-135m"
 DIRECT = load_profile("embedded").assigned(
     ["judge={name: listwise, template: listwise, thinking: false, passage_tokens: 20}", "engine.context=1024"]
 )
+ORDER = {
+    "method": "singleturn_listwise",
+    "prefix": "Query: {query}\n",
+    "body": "[{rank}] {candidate}\n",
+    "suffix": "Order all {num}.",
+}
+"""A prompt in few words, for a step takes as long as its prompts are."""
+RELEVANT = {"method": "pointwise", "body": "Query: {query}\nPassage: {candidate}\nRelevant?"}
 TEXTS = {"a": "Rain falls from clouds.", "b": "Air scatters blue light.", "c": "The sea mirrors the sky."}
 LISTS = [
     TrainingList(
@@ -69,13 +76,14 @@ def losses(folder: Path) -> dict[int, float]:
 
 
 async def test_a_served_model_says_what_it_was_taught(tmp_path: Path) -> None:
-    work = work_in(tmp_path / "sft")
-    made = await asyncio.to_thread(sft.run, work, options(steps=13, save_every=100))
+    asked = DIRECT.model_copy(update={"judge": {**DIRECT.judge, "template": ORDER}})
+    work = work_in(tmp_path / "sft", profile=asked)
+    made = await asyncio.to_thread(sft.run, work, options(steps=9, save_every=100))
     assert made.numbers["last_loss"] < made.numbers["first_loss"]
     (tmp_path / "merge").mkdir()
-    merging = Work(tmp_path / "merge", {**work.artifacts, **made.artifacts}, MODEL, DIRECT, 7)
+    merging = Work(tmp_path / "merge", {**work.artifacts, **made.artifacts}, MODEL, asked, 7)
     merged = await asyncio.to_thread(merge.run, merging, merge.Options(name="sft"))
-    profile = DIRECT.model_copy(update={"engine": {**DIRECT.engine, "model": str(merged.artifacts["model.sft"])}})
+    profile = asked.model_copy(update={"engine": {**DIRECT.engine, "model": str(merged.artifacts["model.sft"])}})
     async with Reranker.load(profile) as reranker:
         for one in LISTS:
             ranking = await reranker.arank(one.query, [passage.candidate for passage in one.passages])
@@ -90,8 +98,8 @@ async def test_a_served_model_says_what_it_was_taught(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("loss", "judge"),
     [
-        ("first", {"name": "first_token", "template": "listwise", "passage_tokens": 20}),
-        ("list", {"name": "relevance", "template": "relevance", "thinking": False, "passage_tokens": 20}),
+        ("first", {"name": "first_token", "template": ORDER, "passage_tokens": 20}),
+        ("list", {"name": "relevance", "template": RELEVANT, "thinking": False, "passage_tokens": 20}),
     ],
 )
 async def test_a_served_model_scores_as_it_was_taught(tmp_path: Path, loss: Any, judge: dict[str, Any]) -> None:
@@ -102,7 +110,7 @@ async def test_a_served_model_scores_as_it_was_taught(tmp_path: Path, loss: Any,
     order = (worst, *(name for name in "abc" if name != worst))
     wanted = LISTS[0].model_copy(update={"relevant": {worst: 1}, "order": order})
     write_lists(work.artifacts["lists"], [wanted])
-    made = await asyncio.to_thread(sft.run, work, options(loss=loss, batch=1, steps=10, save_every=100))
+    made = await asyncio.to_thread(sft.run, work, options(loss=loss, batch=1, steps=6, save_every=100))
     assert made.numbers["last_loss"] < made.numbers["first_loss"]
     (tmp_path / "merge").mkdir()
     merging = Work(tmp_path / "merge", {**work.artifacts, **made.artifacts}, MODEL, profile, 7)
@@ -124,27 +132,27 @@ def test_a_loss_that_does_not_fit_the_judge_is_refused(tmp_path: Path) -> None:
         sft.run(work_in(tmp_path), options(loss="first"))
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    sft.run(work_in(tmp_path / "whole"), options())
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, small: str) -> None:
+    sft.run(work_in(tmp_path / "whole", base=small), options())
 
     def killer(done: int, total: int | None, metrics: Mapping[str, float]) -> None:
         if done == 3:
             raise Killed
 
     with pytest.raises(Killed):
-        sft.run(work_in(tmp_path / "killed", progress=killer), options())
+        sft.run(work_in(tmp_path / "killed", base=small, progress=killer), options())
     assert not (tmp_path / "killed" / "adapter").exists()
-    sft.run(work_in(tmp_path / "killed"), options())
+    sft.run(work_in(tmp_path / "killed", base=small), options())
     assert losses(tmp_path / "killed") == pytest.approx(losses(tmp_path / "whole"), abs=1e-5)
     assert sorted(losses(tmp_path / "whole")) == [1, 2, 3, 4]
 
 
-def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
-    work = work_in(tmp_path / "sft")
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, small: str) -> None:
+    work = work_in(tmp_path / "sft", base=small)
     sft.run(work, options(steps=1, save_every=1))
     other = tmp_path / "other"
-    shutil.copytree(resolve(MODEL), other)
-    with pytest.raises(SettingsError, match=r"belongs to .*smollm2-135m, and .*other is to be trained"):
+    shutil.copytree(small, other)
+    with pytest.raises(SettingsError, match=rf"belongs to {small}, and {other} is to be trained"):
         sft.run(work_in(tmp_path / "sft", base=str(other)), options(steps=2))
 
 
