@@ -22,10 +22,11 @@ from es_reasonrank.rerank.profile import Profile, load_profile, profile_names
 from es_reasonrank.rerank.retries import Retry
 from es_reasonrank.settings import leaves, variable
 from trainer.cli import root as trainer
-from trainer.evaluate import Set
+from trainer.dev import Dev
 from trainer.grpo import Choosing
 from trainer.mutation import MutationOptions
 from trainer.rewards import REWARDS
+from trainer.sets import Set
 from trainer.stages import MODULES, stage
 from trainer.synthesis.candidates import CandidateOptions
 from trainer.synthesis.leaks import LeakOptions
@@ -122,8 +123,16 @@ def stages() -> Iterator[str]:
         yield from part(f"sources: {kind.model_fields['kind'].default}", kind)
     for kind in get_args(get_args(AnyTeacher)[0]):
         yield from part(f"teacher: {kind.model_fields['kind'].default}", kind)
-    parts = {"candidates": CandidateOptions, "leaks": LeakOptions, "lora": Lora, "choosing": Choosing}
-    for name, model in (parts | {"mutation": MutationOptions, "sets of evaluate": Set}).items():
+    parts: dict[str, type[BaseModel]] = {
+        "candidates": CandidateOptions,
+        "leaks": LeakOptions,
+        "lora": Lora,
+        "choosing": Choosing,
+        "mutation": MutationOptions,
+        "dev": Dev,
+        "sets of dev and evaluate": Set,
+    }
+    for name, model in parts.items():
         yield from part(name, model)
     for name, path in REWARDS.items():
         module, _, kind = path.partition(":")

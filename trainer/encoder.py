@@ -6,25 +6,26 @@ has it: cross-entropy over scaled cosines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
-from es_reasonrank.engines.embedded import resolve
+from es_reasonrank.engines.embedded import resolve, with_adapter
+from es_reasonrank.engines.sentence_transformers import SentenceTransformersEngine, SentenceTransformersOptions
 from es_reasonrank.errors import InputError
 from es_reasonrank.files import replacing_folder
 from es_reasonrank.rerank.judges.encoder import EncoderOptions, shown
+from es_reasonrank.rerank.profile import load_profile
+from es_reasonrank.rerank.reranker import Reranker
 from es_reasonrank.text import whole
 from es_reasonrank.validation import Checked
+from trainer.dev import Dev, Served, measurer
 from trainer.lists import TrainingList, read_lists
 from trainer.stages import Made, Work
 from trainer.training import Lora, bookkeeping, silence, teller, train
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 
 class Options(Checked):
@@ -35,7 +36,7 @@ class Options(Checked):
     lora: Lora | None = Field(None, description="Adapters; null trains all weights.")
     negatives: int = Field(4, ge=1, description="Hard negatives beside each positive.")
     title: bool = Field(True, description="Whether a passage's title stands in front of its text.")
-    max_tokens: int = Field(256, ge=8, description="Tokens of a text that are read.")
+    max_tokens: int = Field(256, ge=8, description="Tokens of a text that are read while it trains.")
     scale: float = Field(20.0, gt=0, description="Factor of the cosines: 1 / temperature.")
     learning_rate: float = Field(2e-5, gt=0, description="Highest learning rate; it falls linearly.")
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps in which it rises.")
@@ -44,6 +45,7 @@ class Options(Checked):
     mixed: bool = Field(False, description="Whether float32 weights are multiplied in bfloat16.")
     steps: int | None = Field(None, ge=1, description="Steps at most.")
     save_every: int = Field(100, ge=1, description="Steps between checkpoints: what a kill can cost.")
+    dev: Dev | None = Field(None, description="Sets that are ranked while it trains; null: none.")
 
 
 def run(work: Work, options: Options) -> Made:
@@ -68,7 +70,7 @@ def run(work: Work, options: Options) -> Made:
     work.say(f"{len(rows)} pairs of query and positive, each with {options.negatives} negatives")
     base = resolve(options.model)
     model = SentenceTransformer(base)
-    model.max_seq_length = options.max_tokens
+    limit, model.max_seq_length = model.max_seq_length, options.max_tokens
     if options.lora is not None:
         model.add_adapter(options.lora.config("FEATURE_EXTRACTION"))
     trainer = SentenceTransformerTrainer(
@@ -84,9 +86,10 @@ def run(work: Work, options: Options) -> Made:
         ),
         train_dataset=Dataset.from_list(rows),
         loss=MultipleNegativesRankingLoss(model, scale=options.scale),
-        callbacks=[teller(work)],
+        callbacks=[teller(work), *([measurer(work, options.dev, _served(options, limit))] if options.dev else [])],
     )
     train(trainer, work, base)
+    model.max_seq_length = limit
     made = {f"encoder.{options.name}": work.folder / "encoder"}
     if options.lora is not None:
         adapter = made[f"adapter.{options.name}"] = work.folder / "adapter"
@@ -98,14 +101,25 @@ def run(work: Work, options: Options) -> Made:
     return Made(made, {"pairs": len(rows), "steps": trainer.state.global_step})
 
 
-def with_adapter(base: str, adapter: Path) -> SentenceTransformer:
-    """A bi-encoder with its adapter merged into its weights."""
-    from peft import PeftModel
-    from sentence_transformers import SentenceTransformer
+def _served(options: Options, limit: int | None) -> Served:
+    """How the encoder is served while it is in memory.
 
-    model = SentenceTransformer(base)
-    model[0].auto_model = PeftModel.from_pretrained(model[0].auto_model, str(adapter)).merge_and_unload()
-    return model
+    Args:
+        limit: tokens of a text that it reads then.
+    """
+    profile = load_profile("encoder")
+    profile = profile.model_copy(update={"judge": {**profile.judge, "title": options.title}})
+    engine = SentenceTransformersOptions(model=options.model)
+
+    @contextmanager
+    def served(model: Any) -> Iterator[Reranker]:
+        model.max_seq_length = limit
+        try:
+            yield Reranker.load(profile, engine=SentenceTransformersEngine(engine, model))
+        finally:
+            model.max_seq_length = options.max_tokens
+
+    return served
 
 
 def pairs(lists: Iterable[TrainingList], options: Options, random: Random) -> Iterable[dict[str, Any]]:

@@ -13,33 +13,22 @@ from typing import Any
 from pydantic import Field
 
 from es_reasonrank.batch.journal import Journal
-from es_reasonrank.batch.runs import Reranked, Task, rerank_tasks, tasks
+from es_reasonrank.batch.runs import Reranked, Task, rerank_tasks
 from es_reasonrank.engines.embedded import resolve
-from es_reasonrank.errors import DataError, PartialError, ReasonRankError
+from es_reasonrank.errors import PartialError, ReasonRankError
 from es_reasonrank.evaluation.measures import by_place, measure, paired_p
 from es_reasonrank.evaluation.provenance import fingerprint, provenance
-from es_reasonrank.evaluation.runs import Qrels, read_qrels, read_queries, read_run, read_texts, write_run
+from es_reasonrank.evaluation.runs import Qrels, write_run
 from es_reasonrank.files import replacing
 from es_reasonrank.rerank.fusion import Fusion
 from es_reasonrank.rerank.profile import Profile, load_profile
 from es_reasonrank.rerank.reranker import Reranker
 from es_reasonrank.validation import Checked
 from trainer.fusing import NDCG, joined, tuned
+from trainer.sets import Set
 from trainer.stages import Made, Work
 
 BASE = "base order"
-
-
-class Set(Checked):
-    """Queries to measure on."""
-
-    name: str
-    queries: Path = Field(description="JSON Lines with _id and text.")
-    corpus: Path = Field(description="JSON Lines with _id, title and text.")
-    qrels: Path = Field(description="Judgments; queries without any are left out.")
-    run: Path = Field(description="TREC run with the candidates, in the base order.")
-    depth: int = Field(100, ge=2, description="Candidates of a query.")
-    limit: int | None = Field(None, ge=1, description="Queries at most, the first by id.")
 
 
 class Options(Checked):
@@ -105,7 +94,7 @@ def run(work: Work, options: Options) -> Made:
     }
     rows: list[Row] = []
     for one in options.sets:
-        todo, qrels = _loaded(one)
+        todo, qrels = one.load()
         rows.append(_row(one.name, BASE, qrels, {task.id: [each.id for each in task.candidates] for task in todo}, []))
         for name, profile in rankers.items():
             done = _ranked(work, one, name, profile, todo, options.at_once)
@@ -150,7 +139,7 @@ def _fusion(work: Work, options: Options, fusion: Fusion, name: str, profile: Pr
     """A ranker's fusion, its weight chosen on the dev sets where there are any."""
     sets = []
     for one in options.tuned:
-        todo, qrels = _loaded(one)
+        todo, qrels = one.load()
         sets.append((todo, qrels, _ranked(work, one, name, profile, todo, options.at_once)))
     if not sets:
         return fusion
@@ -167,18 +156,6 @@ def _made(work: Work, kind: str) -> dict[str, str]:
 def serving(profile: Profile, model: str) -> Profile:
     """The profile with another model."""
     return profile.model_copy(update={"engine": {**profile.engine, "model": model}})
-
-
-def _loaded(one: Set) -> tuple[list[Task], Qrels]:
-    """The set's judged queries with their candidates, and their judgments."""
-    judged = {query: grades for query, grades in read_qrels(one.qrels).items() if any(grades.values())}
-    run = {query: hits[: one.depth] for query, hits in read_run(one.run).items() if query in judged}
-    run = {query: run[query] for query in sorted(run)[: one.limit]}
-    if not run:
-        raise DataError(f"holds no query that {one.qrels} judges", path=str(one.run))
-    texts = read_texts(one.corpus, {hit.id for hits in run.values() for hit in hits})
-    todo = tasks(run, read_queries(one.queries), texts, path=str(one.run))
-    return todo, {query: judged[query] for query in run}
 
 
 def _ranked(work: Work, one: Set, name: str, profile: Profile, todo: Sequence[Task], at_once: int) -> list[Reranked]:

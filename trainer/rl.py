@@ -27,7 +27,7 @@ from trainer.rewards.reading import Reader
 from trainer.rewards.trl_reward import TrlReward
 from trainer.sft import questions_of, saved
 from trainer.stages import Made, Work
-from trainer.training import Training, base_of, silence, teller, tokenizer_of, train, trainable
+from trainer.training import Training, base_of, callbacks, silence, tokenizer_of, train, trainable
 
 
 class Options(Training):
@@ -92,7 +92,7 @@ def run(work: Work, options: Options) -> Made:
         arguments=_arguments(work, options),
         rows=shown.rows,
         tokenizer=tokenizer,
-        callbacks=[teller(work)],
+        callbacks=callbacks(work, options),
         choosing=options.choosing,
         mutator=mutator,
         seed=work.seed,

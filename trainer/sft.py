@@ -21,7 +21,7 @@ from trainer.examples import Lesson, Lessons, lessons
 from trainer.lists import TrainingList, read_lists
 from trainer.losses.ranknet import WEIGHT
 from trainer.stages import Made, Work
-from trainer.training import Training, base_of, silence, teller, tokenizer_of, train, trainable
+from trainer.training import Training, base_of, callbacks, silence, tokenizer_of, train, trainable
 
 
 class Options(Training):
@@ -84,7 +84,7 @@ def _by_reply(work: Work, options: Options, taught: Sequence[Lesson]) -> Any:
         ),
         train_dataset=Dataset.from_list([{"input_ids": each.tokens, "labels": each.labels} for each in examples]),
         processing_class=tokenizer_of(work),
-        callbacks=[teller(work)],
+        callbacks=callbacks(work, options),
     )
 
 
@@ -109,7 +109,7 @@ def _by_list(work: Work, options: Options, taught: Sequence[Lesson]) -> Any:
         ),
         train_dataset=Dataset.from_list(list_training.rows_of(taught)),
         processing_class=tokenizer,
-        callbacks=[teller(work)],
+        callbacks=callbacks(work, options),
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 from es_reasonrank.errors import MissingError, SettingsError
 from es_reasonrank.rerank.profile import Profile
 from es_reasonrank.validation import Checked, nearest
+from trainer.events import Events
 from trainer.memory import Training
 
 MODULES = {
@@ -77,6 +78,8 @@ class Work:
     """Tells whoever waits how far it is."""
     progress: Progress = lambda done, total, metrics: None
     """Moves the bar of whoever waits."""
+    events: Events = field(default_factory=Events, repr=False, compare=False)
+    """Takes the metrics as well, while it is open."""
 
     def need(self, name: str, stage: str) -> Path:
         """An artifact of an earlier stage.
@@ -89,14 +92,16 @@ class Work:
         return self.artifacts[name]
 
     def log(self, step: int, total: int | None = None, /, **values: float) -> None:
-        """Append metrics of a step to the stage's file, and show them.
+        """Append metrics of a step to the stage's file, and show them, in TensorBoard too where its file is open.
 
         Args:
             total: how many steps there are, where that is known.
         """
-        line = {"step": step, "time": time.time(), **values}
+        now = time.time()
+        line = {"step": step, "time": now, **values}
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        self.events.add(step, now, values)
         self.progress(step, total, values)
 
 

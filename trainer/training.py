@@ -17,6 +17,7 @@ from es_reasonrank.errors import MissingError, SettingsError
 from es_reasonrank.files import json_lines, write_json_lines
 from es_reasonrank.validation import Checked
 from trainer import memory
+from trainer.dev import Dev, as_language_model, measurer
 from trainer.stages import METRICS, Work
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Training(Checked):
     compile: bool = Field(False, description="Whether the model is compiled: minutes at first, then faster steps.")
     checkpointing: bool = Field(False, description="Whether activations are computed again to save memory.")
     save_every: int = Field(50, ge=1, description="Steps between checkpoints: what a kill can cost.")
+    dev: Dev | None = Field(None, description="Sets that are ranked while it trains; null: none.")
 
     def arguments(self, work: Work) -> dict[str, Any]:
         """The same as transformers' training arguments, but for how many passes make a step."""
@@ -85,7 +87,6 @@ class Training(Checked):
             "torch_compile": self.compile,
             "gradient_checkpointing": self.checkpointing,
             "logging_first_step": True,
-            "use_cpu": not _has_gpu(),
         }
 
     def held(self, tokens: int) -> memory.Training:
@@ -129,6 +130,7 @@ def bookkeeping(work: Work, save_every: int) -> dict[str, Any]:
         "disable_tqdm": True,
         "seed": work.seed,
         "data_seed": work.seed,
+        "use_cpu": not _has_gpu(),
     }
 
 
@@ -147,6 +149,7 @@ def silence() -> None:
     try:
         quiet()
         import peft  # noqa: F401
+        import torch.utils.tensorboard  # noqa: F401
         import trl  # noqa: F401
         from datasets import disable_progress_bars
     except ImportError as error:
@@ -208,26 +211,28 @@ def check_adapter(folder: Path, base: str) -> None:
         )
 
 
-def resumed(work: Work, base: str) -> str | None:
-    """The newest checkpoint of a stage that was ended early; None where it starts from the beginning.
+def resumed(work: Work, base: str) -> int:
+    """The step of the newest checkpoint of a stage that was ended early; 0 where it starts from the beginning.
 
     What the stage's metrics hold of later steps was lost with them, and is taken out.
 
     Raises:
         SettingsError: the checkpoint belongs to another model.
     """
-    folder = work.folder / "checkpoints"
-    steps = [int(match[1]) for path in folder.glob("*") if (match := _CHECKPOINT.fullmatch(path.name))]
-    whole = [step for step in steps if (folder / f"checkpoint-{step}" / "trainer_state.json").is_file()]
+    paths = (work.folder / "checkpoints").glob("*")
+    steps = [int(match[1]) for path in paths if (match := _CHECKPOINT.fullmatch(path.name))]
+    whole = [step for step in steps if (_checkpoint(work, step) / "trainer_state.json").is_file()]
     last = max(whole, default=0)
     _forget(work.folder / METRICS, last)
-    if not last:
-        return None
-    path = folder / f"checkpoint-{last}"
-    if (path / _ADAPTER).is_file():
-        check_adapter(path, base)
-    work.say(f"going on from step {last}")
-    return str(path)
+    if last:
+        if (_checkpoint(work, last) / _ADAPTER).is_file():
+            check_adapter(_checkpoint(work, last), base)
+        work.say(f"going on from step {last}")
+    return last
+
+
+def _checkpoint(work: Work, step: int) -> Path:
+    return work.folder / "checkpoints" / f"checkpoint-{step}"
 
 
 def _forget(metrics: Path, last: int) -> None:
@@ -238,7 +243,7 @@ def _forget(metrics: Path, last: int) -> None:
 
 
 def train(trainer: Any, work: Work, base: str) -> None:
-    """Train, from the last checkpoint on; nothing is printed, for metrics go to the stage's file.
+    """Train, from the last checkpoint on; nothing is printed, for metrics go to the stage's files.
 
     Raises:
         SettingsError: the checkpoint belongs to another model.
@@ -246,7 +251,22 @@ def train(trainer: Any, work: Work, base: str) -> None:
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=resumed(work, base))
+    last = resumed(work, base)
+    with work.events.opened(work.folder, last):
+        trainer.train(resume_from_checkpoint=str(_checkpoint(work, last)) if last else None)
+
+
+def callbacks(work: Work, options: Training) -> list[TrainerCallback]:
+    """What attends the training of a language model: its metrics are handed on, and it ranks dev sets.
+
+    Raises:
+        DataError: a set's file is wrong.
+    """
+    found = [teller(work)]
+    if options.dev is not None:
+        served = as_language_model(work.profile, base_of(work), autocast=options.dtype == "mixed")
+        found.append(measurer(work, options.dev, served))
+    return found
 
 
 def teller(work: Work) -> TrainerCallback:

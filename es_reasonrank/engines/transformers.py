@@ -24,6 +24,7 @@ from es_reasonrank.engines.logits import finite, keep, not_numbers
 from es_reasonrank.engines.permutation import Permutation
 from es_reasonrank.engines.tokens import ChatTokenizer, quiet
 from es_reasonrank.errors import EngineError, MissingError
+from es_reasonrank.validation import Checked
 
 Answer = Completion | NextToken | EngineError
 Wanted = TypeVar("Wanted", Completion, NextToken)
@@ -64,12 +65,16 @@ class _Call:
 
 
 class TransformersEngine(LocalEngine):
-    """Requests of the same moment share a batch."""
+    """Requests of the same moment share a batch.
 
-    options_model: ClassVar = TransformersOptions
+    Args:
+        loaded: a model that is in memory already, instead of the one that the options name.
+    """
 
-    def __init__(self, options: TransformersOptions) -> None:
-        super().__init__(options, lambda: _load(options))
+    options_model: ClassVar[type[Checked]] = TransformersOptions
+
+    def __init__(self, options: TransformersOptions, loaded: Loaded | None = None) -> None:
+        super().__init__(options, lambda: loaded or _load(options))
         self._autocast = options.autocast
         self._batcher: Batcher[_Call, Answer] = Batcher(self._run, options.batch)
 
