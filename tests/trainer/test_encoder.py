@@ -15,6 +15,7 @@ from es_reasonrank.rerank.reranker import Reranker
 from tests.trainer.test_sft import LISTS, work_in
 from trainer import encoder
 from trainer.lists import Passage, write_lists
+from trainer.training import Lora
 
 
 def test_each_positive_stands_with_its_negatives_as_serving_shows_them() -> None:
@@ -39,11 +40,14 @@ def test_lists_that_tell_nothing_apart_are_refused(tmp_path: Path, relevant: dic
         encoder.run(work, encoder.Options())
 
 
-async def test_a_served_encoder_has_learned(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"learning_rate": 2e-4}, {"learning_rate": 5e-3, "lora": Lora(rank=8, alpha=16), "mixed": True}]
+)
+async def test_a_served_encoder_has_learned(tmp_path: Path, changes: dict[str, Any]) -> None:
     one = LISTS[0].model_copy(update={"relevant": {"a": 1}})
     work = work_in(tmp_path)
     write_lists(tmp_path / "lists.jsonl", [one, one.model_copy(update={"qid": "2"})])
-    options = encoder.Options(negatives=2, batch=2, steps=25, learning_rate=2e-4, max_tokens=32)
+    options = encoder.Options(negatives=2, batch=2, steps=25, max_tokens=32, **changes)
     made = await asyncio.to_thread(encoder.run, work, options)
     before, after = load_profile("encoder"), str(made.artifacts["encoder.encoder"])
     trained = before.model_copy(update={"engine": {**before.engine, "model": after}})
