@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from elasticsearch import AsyncElasticsearch
 
 from es_reasonrank import Reranker
 from es_reasonrank.batch.searches import Job, open_job, run_job
+from es_reasonrank.cli import root
 from es_reasonrank.elastic.search import plan
 from es_reasonrank.elastic.writeback import result_id, written
 from es_reasonrank.errors import ReasonRankError
@@ -117,24 +118,21 @@ class TestCommand:
     @pytest.fixture
     def queries(self, tmp_path: Path) -> Path:
         path = tmp_path / "queries.jsonl"
-        rows = [{"_id": f"q{number}", "text": f"light other {number}"} for number in range(120)]
+        rows = [{"_id": f"q{number}", "text": f"light other {number}"} for number in range(60)]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return path
 
-    def command(self, index: str, queries: Path, results: str) -> list[str]:
-        arguments = ["batch", "--index", index, "--queries", str(queries), "--results-index", results]
-        return [sys.executable, "-c", START, *arguments, "--depth", "10", "--at-once", "2", "--json"]
-
-    def started(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def started(self, command: list[str]) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-c", START, *command]
+        return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     @pytest.mark.one_version
     async def test_kill_9_and_start_again(
         self, es: AsyncElasticsearch, elastic_url: str, filled: str, results: str, queries: Path
     ) -> None:
-        environment = {**os.environ, "ES_REASONRANK_ELASTIC_URL": elastic_url}
-        command = self.command(filled, queries, results)
-        first = self.started(command, environment)
+        command = ["batch", "--index", filled, "--queries", str(queries), "--results-index", results]
+        command += ["--depth", "10", "--at-once", "2", "--elastic-url", elastic_url, "--json"]
+        first = self.started(command)
         for _ in range(600):
             await asyncio.sleep(0.1)
             if await es.indices.exists(index=results) and len(await all_results(es, results)) >= 10:
@@ -143,17 +141,21 @@ class TestCommand:
         first.send_signal(signal.SIGKILL)
         first.wait()
         before = {hit["_source"]["query_id"]: hit["_version"] for hit in await all_results(es, results)}
-        assert 10 <= len(before) < 120
+        assert 10 <= len(before) < 60
 
-        second = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
-        assert second.returncode == 0, second.stderr
-        summary = json.loads(second.stdout)
+        summary = await self.told(command)
         assert summary["done_earlier"] >= len(before)
-        assert summary["done_earlier"] + summary["done"] == 120
+        assert summary["done_earlier"] + summary["done"] == 60
         after = await all_results(es, results)
-        assert sorted(hit["_source"]["query_id"] for hit in after) == sorted(f"q{number}" for number in range(120))
+        assert sorted(hit["_source"]["query_id"] for hit in after) == sorted(f"q{number}" for number in range(60))
         assert {hit["_version"] for hit in after if hit["_source"]["query_id"] in before} == {1}
 
-        third = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True)
-        assert json.loads(third.stdout)["done"] == 0
+        assert (await self.told(command))["done"] == 0
         assert await all_results(es, results) == after
+
+    async def told(self, command: list[str]) -> dict[str, Any]:
+        """What the whole command prints."""
+        result = await asyncio.to_thread(CliRunner().invoke, root, command, standalone_mode=False)
+        assert (result.exception, result.return_value) == (None, 0), result.output
+        summary: dict[str, Any] = json.loads(result.stdout)
+        return summary

@@ -54,10 +54,10 @@ def counted(url: str, index: str) -> int:
 
 
 def test_it_is_elasticsearch_of_the_version(server: Server) -> None:
-    answer = httpx.get(server.url, trust_env=False)
+    answer = httpx.get(server.url, trust_env=False, timeout=60)
     assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
     assert answer.json()["version"]["number"] == server.version
-    assert httpx.head(server.url, trust_env=False).is_success
+    assert httpx.head(server.url, trust_env=False, timeout=60).is_success
 
 
 def test_up_finds_the_server_that_runs(server: Server) -> None:
@@ -81,7 +81,7 @@ def test_it_is_found_by_any_name_of_its_folder(server: Server, tmp_path: Path) -
 
 
 def test_it_listens_on_this_machine_only(server: Server) -> None:
-    nodes = httpx.get(f"{server.url}/_nodes/http,transport", trust_env=False).json()["nodes"]
+    nodes = httpx.get(f"{server.url}/_nodes/http,transport", trust_env=False, timeout=60).json()["nodes"]
     (node,) = nodes.values()
     addresses = [*node["http"]["bound_address"], *node["transport"]["bound_address"]]
     assert [address.rpartition(":")[0] for address in addresses] == ["127.0.0.1", "127.0.0.1"]
@@ -89,7 +89,7 @@ def test_it_listens_on_this_machine_only(server: Server) -> None:
 
 def test_its_log_is_quiet(own: Server) -> None:
     vectors = {"mappings": {"properties": {"vector": {"type": "dense_vector", "dims": 2}}}}
-    with httpx.Client(base_url=own.url, trust_env=False) as client:
+    with httpx.Client(base_url=own.url, trust_env=False, timeout=60) as client:
         assert client.put("/quiet", json=vectors).is_success
         assert client.post("/quiet/_doc?refresh", json={"vector": [1, 2]}).is_success
         assert client.delete("/quiet").is_success

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx
 import pytest
 
 from es_reasonrank.elastic.embedded import down
 from es_reasonrank.elastic.embedded.jdks import Jdk, installed
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
+from tests.here import Ended, Here
 
 
 @pytest.fixture
@@ -31,11 +22,18 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     down(tmp_path / "data" / "elasticsearch")
 
 
-def run(data_dir: Path, *arguments: str, **environment: str) -> Ended:
-    program = [sys.executable, "-c", "from es_reasonrank.cli import main; main()", "elastic", *arguments]
-    variables = {**os.environ, "ES_REASONRANK_DATA_DIR": str(data_dir), **environment}
-    ended = subprocess.run(program, env=variables, capture_output=True, text=True, check=False)
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(here: Here, data_dir: Path) -> Run:
+    """Types `es-reasonrank elastic` with arguments, and with variables by name."""
+
+    def typed(*arguments: str, **variables: str) -> Ended:
+        here.knowing(ES_REASONRANK_DATA_DIR=str(data_dir), **variables)
+        return here.typed("elastic", *arguments)
+
+    return typed
 
 
 @pytest.fixture
@@ -45,27 +43,27 @@ def jdk() -> Jdk:
     return found or pytest.skip("no JDK of Java 21 or newer")
 
 
-def test_a_servers_life(data_dir: Path) -> None:
-    started = run(data_dir, "up", "--json")
+def test_a_servers_life(run: Run) -> None:
+    started = run("up", "--json")
     if started.code == 3:
         pytest.skip(started.err)
     assert started.code == 0, started.err
     server = json.loads(started.out)
     assert server.keys() == {"url", "version", "pid", "data", "log"}
-    assert httpx.get(server["url"], trust_env=False).json()["version"]["number"] == server["version"]
+    assert httpx.get(server["url"], trust_env=False, timeout=60).json()["version"]["number"] == server["version"]
     assert Path(server["log"]).is_file()
-    assert json.loads(run(data_dir, "status", "--json").out) == server
-    shown = run(data_dir)
+    assert json.loads(run("status", "--json").out) == server
+    shown = run()
     assert shown.code == 0
     assert [line.split() for line in shown.out.splitlines()] == [[name, str(value)] for name, value in server.items()]
-    assert run(data_dir, "down") == Ended(0, "stopped\n", "")
-    assert run(data_dir, "down") == Ended(0, "no embedded Elasticsearch runs\n", "")
-    assert json.loads(run(data_dir, "down", "--json").out) == {"stopped": False}
+    assert run("down") == Ended(0, "stopped\n", "")
+    assert run("down") == Ended(0, "no embedded Elasticsearch runs\n", "")
+    assert json.loads(run("down", "--json").out) == {"stopped": False}
 
 
-def test_status_where_none_runs(data_dir: Path) -> None:
+def test_status_where_none_runs(run: Run, data_dir: Path) -> None:
     sentence = "error: no embedded Elasticsearch runs; start it with: es-reasonrank elastic up\n"
-    assert run(data_dir) == run(data_dir, "status") == Ended(3, "", sentence)
+    assert run() == run("status") == Ended(3, "", sentence)
     assert not data_dir.exists()
 
 
@@ -80,22 +78,21 @@ def test_status_where_none_runs(data_dir: Path) -> None:
         (["--port", "0"], "Invalid value for '--port'"),
     ],
 )
-def test_wrong_options(data_dir: Path, arguments: list[str], sentence: str) -> None:
-    ended = run(data_dir, "up", *arguments)
+def test_wrong_options(run: Run, arguments: list[str], sentence: str) -> None:
+    ended = run("up", *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert sentence in ended.err
     assert "Traceback" not in ended.err
 
 
-def test_too_little_memory(data_dir: Path) -> None:
-    ended = run(data_dir, "up", "--heap", "9000g")
+def test_too_little_memory(run: Run) -> None:
+    ended = run("up", "--heap", "9000g")
     assert ended.code == 3
     assert "Elasticsearch with a heap of 9000g needs about 9216512; end other programs" in ended.err
 
 
-def test_no_maven(data_dir: Path, jdk: Jdk, tmp_path: Path) -> None:
+def test_no_maven(run: Run, jdk: Jdk, tmp_path: Path) -> None:
     ended = run(
-        data_dir,
         "up",
         PATH=str(tmp_path),
         ES_REASONRANK_JAVA_HOME=str(jdk.home),
@@ -106,10 +103,10 @@ def test_no_maven(data_dir: Path, jdk: Jdk, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("mvn") is None, reason="no Maven")
-def test_maven_central_cannot_be_reached(data_dir: Path, jdk: Jdk, tmp_path: Path) -> None:
+def test_maven_central_cannot_be_reached(run: Run, jdk: Jdk, tmp_path: Path) -> None:
     nothing_there = f"-Dmaven.repo.local={tmp_path}/repository -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=9"
     cache = tmp_path / "cache"
-    ended = run(data_dir, "up", MAVEN_OPTS=nothing_there, ES_REASONRANK_CACHE_DIR=str(cache))
+    ended = run("up", MAVEN_OPTS=nothing_there, ES_REASONRANK_CACHE_DIR=str(cache))
     assert (ended.code, ended.out) == (6, "")
     first, second = ended.err.splitlines()
     assert first == "building Elasticsearch 9.5.3 from Maven Central, once; about 40 MB"

@@ -36,10 +36,14 @@ def running(folder: Path) -> Server:
 
 
 @pytest.fixture
-def stopped(running: Server) -> Server:
-    """A server that ran on the folder."""
-    assert down(running.data_dir)
-    return running
+def stopped(request: pytest.FixtureRequest, folder: Path) -> Server:
+    """A server that ran on the folder, whichever test it was started for."""
+    if state.read(folder) is None:
+        request.getfixturevalue("running")
+    down(folder)
+    last = state.read(folder)
+    assert last is not None
+    return state.server(folder, last)
 
 
 def alive(server: Server) -> bool:
@@ -87,7 +91,7 @@ def test_a_port_in_use_is_refused(folder: Path, stopped: Server) -> None:
 
 def test_settings_reach_the_server(folder: Path, stopped: Server) -> None:
     server = up(data_dir=folder, settings={"action.auto_create_index": "false"})
-    assert httpx.post(f"{server.url}/none/_doc", json={}, trust_env=False).status_code == 404
+    assert httpx.post(f"{server.url}/none/_doc", json={}, trust_env=False, timeout=60).status_code == 404
 
 
 def test_a_setting_that_the_server_refuses_is_named(folder: Path, stopped: Server) -> None:
@@ -107,17 +111,17 @@ def test_a_start_that_takes_too_long_leaves_no_process(folder: Path, stopped: Se
 
 def test_versions_keep_their_indices_apart(folder: Path, running: Server) -> None:
     """Elasticsearch 9 would upgrade what 8 wrote, and then 8 could never read it again."""
-    assert httpx.put(f"{running.url}/apart", trust_env=False).is_success
+    assert httpx.put(f"{running.url}/apart", trust_env=False, timeout=60).is_success
     down(folder)
     other = next(version for version in DEFAULTS if version != running.version)
     try:
         server = up(version=other, data_dir=folder)
     except MissingError as error:
         pytest.skip(str(error))
-    assert httpx.head(f"{server.url}/apart", trust_env=False).status_code == 404
+    assert httpx.head(f"{server.url}/apart", trust_env=False, timeout=60).status_code == 404
     down(folder)
     back = up(version=running.version, data_dir=folder)
-    assert httpx.head(f"{back.url}/apart", trust_env=False).is_success
+    assert httpx.head(f"{back.url}/apart", trust_env=False, timeout=60).is_success
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiohttp import ClientSession, web
 from elasticsearch import AsyncElasticsearch
@@ -86,18 +86,3 @@ async def start(url: str, source: Path, index: str, *options: str) -> Process:
         stdout=PIPE,
         stderr=PIPE,
     )
-
-
-class Ended(NamedTuple):
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-
-async def run(url: str, source: Path, index: str, *options: str) -> Ended:
-    """Run `es-reasonrank index` to its end."""
-    process = await start(url, source, index, *options)
-    out, err = await process.communicate()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
