@@ -12,6 +12,7 @@ COMMANDS = {
     "synthesize": ("commands.synthesize", "Make training lists from sources, searches and a teacher."),
     "filter": ("commands.filter", "Keep the training lists that their own judgments agree with."),
     "sft": ("commands.alone:sft", "Train on lists: the model learns to say what the teacher said."),
+    "reward": ("commands.alone:reward", "Train a reward model on the model's own replies, by what they are worth."),
     "rl": ("commands.alone:rl", "Train on lists: the model is rewarded for how well what it says ranks."),
     "merge": ("commands.alone:merge", "Merge an adapter into its model."),
     "encoder": ("commands.alone:encoder", "Train the small ranker, a bi-encoder, on lists."),

@@ -46,6 +46,8 @@ def run(work: Work, options: Options) -> Made:
     old, new = values_of(found, options.against), values_of(found, options.model)
     if options.model == BASE:
         raise SettingsError("the base order is no model; name one that was trained")
+    if options.model not in found["rankers"]:
+        raise SettingsError(f"{options.model} needs the reward model beside it, and no profile serves that")
     verdict = gate(old, new, options)
     profile = profile_from(found["rankers"][options.model]["profile"], where="evaluation")
     values = profile.model_dump(mode="json", exclude_defaults=True) | {

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from es_reasonrank.batch.journal import Journal
 from es_reasonrank.batch.runs import Reranked, Task, rerank_tasks
@@ -31,18 +31,34 @@ from trainer.stages import Made, Work
 BASE = "base order"
 
 
+def _named(profile: str | Path) -> str | Path:
+    """A file as a path, so that its content is looked at when a run goes on."""
+    return Path(profile) if str(profile).endswith((".yaml", ".yml")) else profile
+
+
+Named = Annotated[str | Path, AfterValidator(_named)]
+"""A profile's name, or its file."""
+
+
 class Options(Checked):
     """What is compared, on what."""
 
     sets: tuple[Set, ...] = Field(min_length=1, description="Dev sets.")
     untrained: bool = Field(True, description="Whether the base model takes part.")
-    profiles: dict[str, Path] = Field({}, description="Other rankers, by the name to show: what is deployed, say.")
+    profiles: dict[str, Named] = Field(
+        {}, description="Other rankers, by the name to show: profiles by name or file; what is deployed, say."
+    )
     modes: dict[str, dict[str, Any]] = Field(
         {}, description="Each model once more with its judge changed: direct: {thinking: false, template: listwise}."
     )
     fused: Fusion | None = Field(None, description="Each ranker once more, joined with the base order.")
     tuned: tuple[Set, ...] = Field(
         (), description="Dev sets on which the weight of min_max or z is chosen, for each ranker its own."
+    )
+    best_of: int | None = Field(
+        None,
+        ge=2,
+        description="Each trained model once more, its reply the best of so many by this run's reward model.",
     )
     at_once: int = Field(16, ge=1, description="Queries that are worked on at a time.")
 
@@ -96,6 +112,10 @@ def run(work: Work, options: Options) -> Made:
     for one in options.sets:
         todo, qrels = one.load()
         rows.append(_row(one.name, BASE, qrels, {task.id: [each.id for each in task.candidates] for task in todo}, []))
+        for name in _made(work, "model.") if options.best_of else ():
+            best = best_name(name, options.best_of)
+            done = _ranked(work, one, best, rankers[name], todo, options.at_once, options.best_of)
+            rows.append(_row(one.name, best, qrels, {each.id: each.order for each in done}, done))
         for name, profile in rankers.items():
             done = _ranked(work, one, name, profile, todo, options.at_once)
             rows.append(_row(one.name, name, qrels, {each.id: each.order for each in done}, done))
@@ -120,6 +140,7 @@ def rankers_of(work: Work, options: Options) -> dict[str, Profile]:
     models |= _made(work, "model.")
     found = {name: serving(work.profile, path) for name, path in models.items()}
     found |= {name: serving(load_profile("encoder"), path) for name, path in _made(work, "encoder.").items()}
+    found |= {name: load_profile(path) for name, path in _made(work, "profile.").items()}
     found |= {name: load_profile(path) for name, path in options.profiles.items()}
     for mode, changes in options.modes.items():
         found |= {
@@ -128,6 +149,11 @@ def rankers_of(work: Work, options: Options) -> dict[str, Profile]:
             if name in models
         }
     return found
+
+
+def best_name(name: str, n: int | None) -> str:
+    """What a model is called where the reward model chooses among its replies."""
+    return f"{name}, best of {n}"
 
 
 def fused_name(name: str) -> str:
@@ -158,21 +184,36 @@ def serving(profile: Profile, model: str) -> Profile:
     return profile.model_copy(update={"engine": {**profile.engine, "model": model}})
 
 
-def _ranked(work: Work, one: Set, name: str, profile: Profile, todo: Sequence[Task], at_once: int) -> list[Reranked]:
-    """Every query's order; what an earlier try did is not done again."""
+def _ranked(
+    work: Work, one: Set, name: str, profile: Profile, todo: Sequence[Task], at_once: int, best: int | None = None
+) -> list[Reranked]:
+    """Every query's order; what an earlier try did is not done again.
+
+    Args:
+        best: replies of which the reward model chooses; None where there is but one.
+    """
     work.say(f"{one.name}: {name}")
-    return asyncio.run(_reranked(work, one, name, profile, todo, at_once))
+    return asyncio.run(_reranked(work, one, name, profile, todo, at_once, best))
+
+
+def _ranker(work: Work, profile: Profile, best: int | None) -> Reranker:
+    if best is None:
+        return Reranker.load(profile)
+    from trainer.reward_model.best import best_of
+    from trainer.reward_model.model import RewardModel
+
+    return best_of(profile, RewardModel(work.need("reward_model", "reward")), best, seed=work.seed)
 
 
 async def _reranked(
-    work: Work, one: Set, name: str, profile: Profile, todo: Sequence[Task], at_once: int
+    work: Work, one: Set, name: str, profile: Profile, todo: Sequence[Task], at_once: int, best: int | None
 ) -> list[Reranked]:
     mark = fingerprint(profile, one.queries, one.corpus, one.run, str(one.depth))
     target = work.folder / one.name / f"{name.replace('/', '_')}.trec"
     done: list[Reranked] = []
     failed: list[ReasonRankError] = []
     with Journal(target.with_suffix(".jsonl"), mark) as journal:
-        async with Reranker.load(profile) as reranker:
+        async with _ranker(work, profile, best) as reranker:
             async for _, result in rerank_tasks(reranker, todo, journal, at_once=at_once):
                 if isinstance(result, ReasonRankError):
                     failed.append(result)

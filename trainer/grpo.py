@@ -6,7 +6,7 @@ mutation of groups whose rewards do not vary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,7 @@ class Mutator:
 def grpo(
     *,
     model: Any,
-    reward: TrlReward,
+    rewards: Mapping[Callable[..., list[float]], float],
     arguments: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
     tokenizer: Any,
@@ -116,6 +116,7 @@ def grpo(
     """A trainer over windows.
 
     Args:
+        rewards: each with its weight in their sum.
         rows: `prompt`, the text as the engine sees it, with the columns that the reward takes.
         seed: of what is chosen.
     """
@@ -173,8 +174,8 @@ def grpo(
 
     return Grpo(
         model=model,
-        reward_funcs=reward,
-        args=GRPOConfig(**arguments),
+        reward_funcs=list(rewards),
+        args=GRPOConfig(**arguments, reward_weights=list(rewards.values())),
         train_dataset=Dataset.from_list([dict(row) for row in rows]),
         processing_class=tokenizer,
         callbacks=list(callbacks),

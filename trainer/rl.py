@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -22,6 +22,7 @@ from trainer.asking import Questions
 from trainer.grpo import Choosing, Mutator, grpo
 from trainer.lists import TrainingList, read_lists
 from trainer.mutation import MutationOptions
+from trainer.reward_model.model import AuxiliaryReward
 from trainer.rewards import load_reward
 from trainer.rewards.reading import Reader
 from trainer.rewards.trl_reward import TrlReward
@@ -34,6 +35,9 @@ class Options(Training):
     """How roll-outs are drawn, rewarded and learned from."""
 
     reward: dict[str, Any] = Field({"name": "reasonrank"}, description="The reward: its name and its options.")
+    auxiliary: float | None = Field(
+        None, gt=0, description="Weight of the reward model's score, 0 to 1, beside the reward; wants stage reward."
+    )
     rollouts: int = Field(8, ge=2, description="Roll-outs of a prompt.")
     prompts: int = Field(16, ge=1, description="Prompts whose roll-outs are drawn together.")
     updates: int = Field(2, ge=1, description="Steps of the optimizer on them.")
@@ -88,7 +92,7 @@ def run(work: Work, options: Options) -> Made:
         mutator = Mutator(options.mutation, called, shown.rows, reader, tokenizer, work.seed)
     trainer = grpo(
         model=trainable(work, options),
-        reward=called,
+        rewards={called: 1.0, **_auxiliary(work, options)},
         arguments=_arguments(work, options),
         rows=shown.rows,
         tokenizer=tokenizer,
@@ -99,6 +103,13 @@ def run(work: Work, options: Options) -> Made:
     )
     train(trainer, work, base_of(work))
     return saved(trainer, work, options, {"windows": len(shown.rows), "dropped": dict(Counter(shown.dropped.values()))})
+
+
+def _auxiliary(work: Work, options: Options) -> dict[Callable[..., list[float]], float]:
+    """The reward model with its weight, where there is one."""
+    if options.auxiliary is None:
+        return {}
+    return {AuxiliaryReward(work.need("reward_model", "reward")): options.auxiliary}
 
 
 @dataclass(frozen=True)

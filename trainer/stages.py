@@ -28,6 +28,7 @@ MODULES = {
     "synthesize": "trainer.synthesis.stage",
     "filter": "trainer.filtering",
     "sft": "trainer.sft",
+    "reward": "trainer.reward_model.stage",
     "rl": "trainer.rl",
     "merge": "trainer.merge",
     "encoder": "trainer.encoder",

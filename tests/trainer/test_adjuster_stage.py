@@ -1,4 +1,4 @@
-"""The stage that trains the order adjuster: on real models, killed and gone on with, and served by its own profile."""
+"""The stage that trains the order adjuster: killed and gone on with, and served by the profile that it writes."""
 
 from __future__ import annotations
 
@@ -42,19 +42,20 @@ def lists(count: int) -> list[TrainingList]:
     return made
 
 
-def work_in(folder: Path, count: int = LISTS, **artifacts: Path) -> Work:
+def work_in(folder: Path, small: str, count: int = LISTS, **artifacts: Path) -> Work:
+    """A stage's, whose large ranker nobody has trained: what it makes of a head depends on the order all the more."""
     folder.mkdir(parents=True, exist_ok=True)
     write_lists(folder / "lists.jsonl", lists(count))
     given = {"lists": folder / "lists.jsonl", **artifacts}
-    return Work(folder, given, "embedded:smollm2-135m", LARGE, 7)
+    return Work(folder, given, small, LARGE, 7)
 
 
 OPTIONS = stage.Options(orders=3, head=3, epochs=10, held_out=0.25)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return stage.run(work_in(tmp_path_factory.mktemp("adjuster")), OPTIONS)
+def made(tmp_path_factory: pytest.TempPathFactory, small: str) -> Made:
+    return stage.run(work_in(tmp_path_factory.mktemp("adjuster"), small), OPTIONS)
 
 
 def test_heads_are_tried_learned_from_and_measured(made: Made) -> None:
@@ -69,7 +70,7 @@ def test_heads_are_tried_learned_from_and_measured(made: Made) -> None:
 def test_an_evaluation_knows_the_cascade(made: Made, tmp_path: Path) -> None:
     one = {"name": "dev", **dict.fromkeys(("queries", "corpus", "qrels", "run"), SMOKE)}
     options = evaluate.Options.model_validate({"sets": [one], "untrained": False})
-    found = evaluate.rankers_of(Work(tmp_path, made.artifacts, "embedded:smollm2-135m", LARGE, 7), options)
+    found = evaluate.rankers_of(Work(tmp_path, made.artifacts, "anything", LARGE, 7), options)
     assert {name: profile.strategy["name"] for name, profile in found.items()} == {"cascade": "cascade"}
 
 
@@ -99,7 +100,7 @@ def test_a_killed_stage_tries_no_head_twice_and_learns_nothing_where_no_order_is
         return await trials(number, head, large, orders=orders, seed=seed)
 
     monkeypatch.setattr(stage, "trials", counted)
-    work, chosen = work_in(tmp_path), OPTIONS.model_copy(update={"at_once": 1, "large": "encoder"})
+    work, chosen = work_in(tmp_path, "anything"), OPTIONS.model_copy(update={"at_once": 1, "large": "encoder"})
     with pytest.raises(asyncio.CancelledError):
         stage.run(work, chosen)
     before = [json.loads(line) for line in (tmp_path / "tried.jsonl").read_text().splitlines()]
@@ -112,7 +113,7 @@ def test_a_killed_stage_tries_no_head_twice_and_learns_nothing_where_no_order_is
 
 
 def test_an_encoder_of_the_run_is_the_small_ranker(tmp_path: Path) -> None:
-    work = work_in(tmp_path, 1, **{"encoder.mine": tmp_path / "trained"})
+    work = work_in(tmp_path, "anything", 1, **{"encoder.mine": tmp_path / "trained"})
     small = load_profile(stage._small(work, "mine"))
     assert (small.judge["name"], small.engine["model"]) == ("encoder", str(tmp_path / "trained"))
     assert stage._small(work, "encoder") == "encoder"
@@ -120,4 +121,4 @@ def test_an_encoder_of_the_run_is_the_small_ranker(tmp_path: Path) -> None:
 
 def test_an_adapter_must_be_merged_first(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="put a stage merge in front"):
-        stage.run(work_in(tmp_path, 1, adapter=tmp_path), OPTIONS)
+        stage.run(work_in(tmp_path, "anything", 1, adapter=tmp_path), OPTIONS)

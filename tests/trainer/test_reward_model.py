@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.errors import DataError, InputError
+from es_reasonrank.rerank.profile import load_profile
 from trainer.reward_model.chains import Chain, Pair, choose, pairs, split
 from trainer.reward_model.model import AuxiliaryReward, Report, RewardModel, encoded
-from trainer.reward_model.training import RewardTraining, train
+from trainer.reward_model.training import FOLDER, RewardTraining, train
+from trainer.stages import Work
 from trainer.training import Lora
 
 BASE = "embedded:smollm2-135m"
@@ -119,11 +121,11 @@ def replies(count: int) -> list[Chain]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
-    folder = tmp_path_factory.mktemp("reward") / "model"
+    work = Work(tmp_path_factory.mktemp("reward"), {}, BASE, load_profile("embedded"), 0)
     options = RewardTraining(
         lora=Lora(rank=8, alpha=16), learning_rate=1e-3, batch=4, accumulate=1, steps=6, held_out=0.25, longest=64
     )
-    return folder, train(replies(16), BASE, folder, options)
+    return work.folder / FOLDER, train(work, replies(16), options)
 
 
 def test_a_few_steps_learn_what_is_plain_to_see(trained: tuple[Path, Report]) -> None:

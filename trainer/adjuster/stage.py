@@ -30,7 +30,7 @@ from es_reasonrank.rerank.strategies.cascade import seen
 from es_reasonrank.types import Outcome
 from trainer.adjuster.training import AdjusterTraining, fit
 from trainer.adjuster.trying import Head, Trial, preferences, shown, trials, values
-from trainer.evaluate import serving
+from trainer.evaluate import Named, serving
 from trainer.lists import TrainingList, read_lists
 from trainer.serving import served
 from trainer.stages import Made, Work
@@ -39,8 +39,8 @@ from trainer.stages import Made, Work
 class Options(AdjusterTraining):
     """The two rankers, what is tried on the large one, and how the scorer is trained."""
 
-    small: str = Field("encoder", description="Small ranker: an encoder of this run by its name, or a profile.")
-    large: str | None = Field(None, description="Profile of the large ranker; by default this run's model.")
+    small: Named = Field("encoder", description="Small ranker: an encoder of this run by its name, or a profile.")
+    large: Named | None = Field(None, description="Profile of the large ranker; by default this run's model.")
     name: str = Field("cascade", pattern=r"[a-z0-9][a-z0-9._+-]*", description="Name of both together in reports.")
     head: int = Field(20, ge=2, description="Passages that the large ranker sees: the small one's best.")
     orders: int = Field(8, ge=2, description="Orders in which each head is shown: what the large ranker is asked.")
@@ -101,11 +101,11 @@ def _cascade(work: Work, options: Options) -> Profile:
     return large.model_copy(update={"name": options.name, "strategy": strategy})
 
 
-def _small(work: Work, name: str) -> str:
+def _small(work: Work, name: str | Path) -> str:
     """The small ranker's profile: one that is written where the run trained it."""
     trained = work.artifacts.get(f"encoder.{name}")
     if trained is None:
-        return name
+        return str(name)
     return str(_saved(serving(load_profile("encoder"), str(trained)), work.folder / "small.yaml"))
 
 

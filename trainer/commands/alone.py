@@ -1,4 +1,4 @@
-"""`trainer sft`, `rl`, `merge`, `encoder`, `adjuster`, `evaluate`, `deploy`: one stage by itself."""
+"""`trainer sft`, `reward`, `rl`, `merge`, `encoder`, `adjuster`, `evaluate`, `deploy`: one stage by itself."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from trainer.commands.run import display
 
 _WHAT = {
     "sft": "Train on lists: the model learns to say what the teacher said.",
+    "reward": "Train a reward model on the model's own replies, by what they are worth.",
     "rl": "Train on lists: the model is rewarded for how well what it says ranks.",
     "merge": "Merge an adapter into its model.",
     "encoder": "Train the small ranker, a bi-encoder, on lists.",
@@ -100,6 +101,6 @@ def _artifacts(given: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-sft, rl, merge = _command("sft"), _command("rl"), _command("merge")
+sft, reward, rl, merge = _command("sft"), _command("reward"), _command("rl"), _command("merge")
 encoder, adjuster = _command("encoder"), _command("adjuster")
 evaluate, deploy = _command("evaluate"), _command("deploy")

@@ -35,7 +35,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Mean outcomes over windows, by what picks one of a window's replies."""
+    """Mean outcomes over prompts, by what picks one of a prompt's replies."""
 
     first: float
     """The first one sampled: what there is without choosing."""
@@ -75,7 +75,7 @@ def split(found: Sequence[Pair], share: float, *, seed: int) -> tuple[list[Pair]
 
 
 def choose(chains: Sequence[Chain], scores: Sequence[float]) -> Chosen:
-    """What comes of choosing each window's reply by its score.
+    """What comes of choosing each prompt's reply by its score.
 
     Args:
         scores: of each chain.
@@ -85,9 +85,9 @@ def choose(chains: Sequence[Chain], scores: Sequence[float]) -> Chosen:
     """
     if not chains:
         raise InputError("there are no replies to choose from")
-    groups: dict[str, list[tuple[float, float]]] = {}
+    groups: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for chain, score in zip(chains, scores, strict=True):
-        groups.setdefault(chain.window, []).append((score, chain.outcome))
+        groups.setdefault((chain.window, chain.prompt), []).append((score, chain.outcome))
     return Chosen(
         first=fmean(group[0][1] for group in groups.values()),
         model=fmean(max(group, key=lambda scored: scored[0])[1] for group in groups.values()),

@@ -69,6 +69,7 @@ class RewardModel:
         report = self.report
         try:
             quiet()
+            import torch
             from peft import PeftModel
             from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -76,7 +77,8 @@ class RewardModel:
             model = AutoModelForSequenceClassification.from_pretrained(
                 resolve(report.base), num_labels=1, dtype="auto", pad_token_id=tokenizer.pad_token_id
             )
-            return PeftModel.from_pretrained(model, self.folder).eval(), tokenizer
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            return PeftModel.from_pretrained(model, self.folder).to(device).eval(), tokenizer
         except ImportError as error:
             raise MissingError(f"a reward model needs {error.name}; run: pip install 'es-reasonrank[train]'") from error
         except (OSError, ValueError) as error:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from pydantic import Field
 
-from es_reasonrank.engines.embedded import resolve
-from es_reasonrank.engines.tokens import quiet
-from es_reasonrank.errors import MissingError
-from es_reasonrank.files import replacing
+from es_reasonrank.files import replacing_folder
 from es_reasonrank.validation import Checked
+from trainer import training
 from trainer.reward_model.chains import Chain, Pair, pairs, split
 from trainer.reward_model.model import FILE, Report, encoded, scored
-from trainer.training import Lora
+from trainer.stages import Work
+from trainer.training import Lora, base_of, bookkeeping, silence, teller
+
+FOLDER = "reward_model"
+"""Of a stage's folder, the part that holds the model."""
 
 
 class RewardTraining(Checked):
@@ -33,48 +34,52 @@ class RewardTraining(Checked):
     epochs: float = Field(1.0, gt=0, description="Passes over the pairs.")
     steps: int | None = Field(None, ge=1, description="Steps at most.")
     longest: int = Field(4096, ge=16, description="Tokens of prompt and reply; of longer ones the end is read.")
-    seed: int = 0
+    save_every: int = Field(50, ge=1, description="Steps between checkpoints: what a kill can cost.")
 
 
-def train(chains: Sequence[Chain], base: str, folder: Path, options: RewardTraining | None = None) -> Report:
-    """Train a reward model on pairs of replies, and save it to a folder.
-
-    Args:
-        base: the model to begin with: a Hugging Face name, a folder, or embedded:NAME.
+def train(work: Work, chains: Sequence[Chain], options: RewardTraining) -> Report:
+    """Train a reward model on pairs of replies, from the run's model on, and save it in the stage's folder `FOLDER`.
 
     Raises:
         InputError: there are too few pairs.
         MissingError: a package or the model is missing.
     """
-    options = options or RewardTraining()
-    learned, held_out = split(pairs(chains, margin=options.margin), options.held_out, seed=options.seed)
-    trainer = _trainer(learned, resolve(base), folder, options)
-    trainer.train()
-    trainer.save_model(str(folder))
+    learned, held_out = divided(chains, options, work.seed)
+    base, folder = base_of(work), work.folder / FOLDER
+    trainer = _trainer(learned, base, work, options)
+    training.train(trainer, work, base)
     report = Report(base, len(learned), len(held_out), _accuracy(trainer, held_out, options), options.longest)
-    with replacing(folder / FILE) as file:
-        json.dump(asdict(report), file)
+    with replacing_folder(folder) as draft:
+        trainer.save_model(str(draft))
+        (draft / FILE).write_text(json.dumps(asdict(report)), encoding="utf-8")
     return report
 
 
-def _trainer(learned: Sequence[Pair], model: str, folder: Path, options: RewardTraining) -> Any:
+def divided(chains: Sequence[Chain], options: RewardTraining, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to learn from, and pairs to measure on.
+
+    Raises:
+        InputError: there are too few.
+    """
+    return split(pairs(chains, margin=options.margin), options.held_out, seed=seed)
+
+
+def _trainer(learned: Sequence[Pair], model: str, work: Work, options: RewardTraining) -> Any:
     """trl's trainer over pairs that are tokens already, so that they are read as `RewardModel.score` reads them."""
-    try:
-        quiet()
-        import torch
-        from datasets import Dataset
-        from peft import LoraConfig
-        from transformers import AutoTokenizer
-        from trl import RewardConfig, RewardTrainer
-    except ImportError as error:
-        raise MissingError(f"training needs {error.name}; run: pip install 'es-reasonrank[train]'") from error
+    silence()
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoTokenizer
+    from trl import RewardConfig, RewardTrainer
+
     tokenizer = AutoTokenizer.from_pretrained(model)
     bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     target = options.lora.target
     return RewardTrainer(
         model=model,
         args=RewardConfig(
-            output_dir=str(folder / "checkpoints"),
+            **bookkeeping(work, options.save_every),
             learning_rate=options.learning_rate,
             per_device_train_batch_size=options.batch,
             gradient_accumulation_steps=options.accumulate,
@@ -82,13 +87,7 @@ def _trainer(learned: Sequence[Pair], model: str, folder: Path, options: RewardT
             max_steps=options.steps or -1,
             max_length=options.longest,
             bf16=bf16,
-            use_cpu=not torch.cuda.is_available(),
             gradient_checkpointing=False,
-            save_strategy="no",
-            logging_steps=1,
-            report_to=[],
-            disable_tqdm=True,
-            seed=options.seed,
         ),
         train_dataset=Dataset.from_list([_tokens(tokenizer, pair, options.longest) for pair in learned]),
         processing_class=tokenizer,
@@ -100,6 +99,7 @@ def _trainer(learned: Sequence[Pair], model: str, folder: Path, options: RewardT
             target_modules=target if isinstance(target, str) else list(target),
             modules_to_save=["score"],
         ),
+        callbacks=[teller(work)],
     )
 
 
