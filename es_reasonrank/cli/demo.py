@@ -29,7 +29,7 @@ from es_reasonrank.settings import ElasticSettings, Settings
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch
 
-PROFILES = ("encoder", "embedded")
+PROFILES = ("small-ranker", "embedded")
 _AT_ONCE = 16
 
 
