@@ -9,10 +9,9 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import trustme
 import yaml
 
 from es_reasonrank.elastic import embedded
+from tests.here import Here
 from tests.service.servers.models import PROFILE, ModelServer, model_server
 
 pytestmark = pytest.mark.one_version
@@ -106,24 +106,6 @@ async def typed(*arguments: str, environment: dict[str, str], folder: Path) -> A
         await running.ended()
 
 
-def refused(*arguments: str, environment: dict[str, str], folder: Path) -> tuple[int, str]:
-    """The exit code and the one sentence of a command that does not start."""
-    done = subprocess.run(
-        [*COMMAND, "serve", *arguments], env=environment, cwd=folder, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert not done.stdout
-    (sentence,) = done.stderr.splitlines()
-    return done.returncode, sentence
-
-
-def shown(environment: dict[str, str], folder: Path) -> list[dict[str, Any]]:
-    """What `config show` prints."""
-    command = [*COMMAND, "config", "show", "--json"]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, check=True)
-    rows: list[dict[str, Any]] = json.loads(done.stdout)
-    return rows
-
-
 class TestGreeting:
     async def test_it_says_where_it_is_and_before_what(
         self, elastic_url: str, environment: dict[str, str], tmp_path: Path
@@ -143,11 +125,12 @@ class TestGreeting:
         assert "Traceback" not in text
 
     async def test_settings_from_a_file_and_the_environment(
-        self, elastic_url: str, environment: dict[str, str], tmp_path: Path
+        self, elastic_url: str, environment: dict[str, str], here: Here, tmp_path: Path
     ) -> None:
         (tmp_path / "es_reasonrank.yaml").write_text("profile: identity\nservice: {port: 0, playground: false}\n")
         environment |= {"ES_REASONRANK_SERVICE_PROFILES": "rankgpt, first", "ES_REASONRANK_ELASTIC_URL": elastic_url}
-        values = {row["key"]: row["value"] for row in shown(environment, tmp_path)}
+        here.in_folder(tmp_path, environment)
+        values = {row["key"]: row["value"] for row in json.loads(here.typed("config", "show", "--json").out)}
         assert values["service.profiles"] == ["rankgpt", "first"]
         assert values["service.playground"] is False
         async with typed(environment=environment, folder=tmp_path) as service:
@@ -188,13 +171,26 @@ class TestGreeting:
 
 
 class TestRefused:
-    def test_a_port_that_is_taken(self, elastic_url: str, environment: dict[str, str], tmp_path: Path) -> None:
+    @pytest.fixture
+    def refused(self, environment: dict[str, str], here: Here, tmp_path: Path) -> Callable[..., tuple[int, str]]:
+        """Types a command that does not start; gives its exit code and its one sentence."""
+        here.in_folder(tmp_path, environment)
+
+        def typed(*arguments: str) -> tuple[int, str]:
+            ended = here.typed("serve", *arguments)
+            assert not ended.out
+            (sentence,) = ended.err.splitlines()
+            return ended.code, sentence
+
+        return typed
+
+    def test_a_port_that_is_taken(self, elastic_url: str, refused: Callable[..., tuple[int, str]]) -> None:
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
             port = str(other.getsockname()[1])
             flags = ["--elastic-url", elastic_url, "--profile", "identity", "--port", port]
-            code, sentence = refused(*flags, environment=environment, folder=tmp_path)
+            code, sentence = refused(*flags)
         assert code == 2
         assert sentence == (
             f"error: cannot listen on 127.0.0.1:{port}: address already in use; "
@@ -220,11 +216,11 @@ class TestRefused:
         ],
     )
     def test_what_is_wrong_is_one_sentence(
-        self, flags: list[str], words: str, environment: dict[str, str], tmp_path: Path
+        self, flags: list[str], words: str, refused: Callable[..., tuple[int, str]]
     ) -> None:
-        (tmp_path / "a.pem").write_text("no certificate\n")
+        Path("a.pem").write_text("no certificate\n")
         given = ["--elastic-url", NOBODY, "--profile", "identity", "--port", "0", *flags]
-        code, sentence = refused(*given, environment=environment, folder=tmp_path)
+        code, sentence = refused(*given)
         assert code == 2
         assert words in sentence
 
@@ -275,7 +271,7 @@ class TestStopping:
         environment: dict[str, str],
         tmp_path: Path,
     ) -> None:
-        environment |= {"ES_REASONRANK_SERVICE_GRACE": "2"}
+        environment |= {"ES_REASONRANK_SERVICE_GRACE": "1"}
         flags = ["--elastic-url", elastic_url, "--profile", slow_model.profile(tmp_path), "--port", "0"]
         async with (
             typed(*flags, "--workers", workers, environment=environment, folder=tmp_path) as service,
@@ -286,8 +282,8 @@ class TestStopping:
             url = f"{service.url}/{library}/_search"
             plain = {key: value for key, value in search().items() if key != "ext"}
             base = ids(await client.post(url, json=plain))
-            tasks = [asyncio.create_task(client.post(url, json=search(number))) for number in range(4)]
-            await asyncio.sleep(1.5)
+            async with slow_model.asked(4):
+                tasks = [asyncio.create_task(client.post(url, json=search(number))) for number in range(4)]
             assert not any(task.done() for task in tasks)
             started = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
@@ -315,8 +311,8 @@ class TestStopping:
             await service.greeted()
             await service.says("ready to rank", int(workers))
             url = f"{service.url}/{library}/_search"
-            task = asyncio.create_task(client.post(url, json=search()))
-            await asyncio.sleep(1.5)
+            async with slow_model.asked(1):
+                task = asyncio.create_task(client.post(url, json=search()))
             assert not task.done()
             service.process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.5)

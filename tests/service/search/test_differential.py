@@ -11,7 +11,7 @@ import pytest
 
 from tests.service.search.articles import INDEX, searches
 
-COUNT = 200
+COUNT = 120
 PATH = f"/{INDEX}/_search"
 _VARYING = re.compile(rb'"took"( ?: ?)\d+')
 _OURS = re.compile(rb'("(?:_score|max_score)" ?: ?)[-\d.eE+]+')

@@ -1,6 +1,7 @@
 """A model's server as a process of its own: it orders every window the other way round, and fails as it is told.
 
-`POST /mode {"mode": "html"}` changes how it answers; killing and stopping the process are the test's.
+`POST /mode {"mode": "html"}` changes how it answers, `GET /mode` says how often it was asked;
+killing and stopping the process are the test's.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -80,6 +82,16 @@ class ModelServer:
         """How it answers from now on: ok, slow, html, broken, nonsense or cut."""
         httpx.post(f"{self.url}/mode", json={"mode": mode}, timeout=30).raise_for_status()
 
+    @asynccontextmanager
+    async def asked(self, times: int, seconds: float = 60.0) -> AsyncIterator[None]:
+        """The block begins what asks it; behind it, it has been asked so often."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
+            before = (await client.get("/mode")).json()["asked"]
+            yield
+            async with asyncio.timeout(seconds):
+                while (await client.get("/mode")).json()["asked"] < before + times:  # noqa: ASYNC110 - over HTTP
+                    await asyncio.sleep(0.02)
+
 
 @contextmanager
 def model_server() -> Iterator[ModelServer]:
@@ -92,18 +104,20 @@ def model_server() -> Iterator[ModelServer]:
 
 
 def _app() -> web.Application:
-    state = {"mode": "ok"}
+    state: dict[str, Any] = {"mode": "ok", "asked": 0}
 
     async def models(request: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": "backwards", "max_model_len": 1_000_000}]})
 
     async def mode(request: web.Request) -> web.Response:
-        state.update(await request.json())
-        return web.json_response({})
+        if request.method == "POST":
+            state.update(await request.json())
+        return web.json_response(state)
 
     async def complete(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         prompt = body["messages"][-1]["content"]
+        state["asked"] += 1
         match state["mode"]:
             case "slow":
                 await asyncio.sleep(20)
@@ -132,7 +146,7 @@ def _app() -> web.Application:
     app.router.add_get("/v1/models", models)
     app.router.add_post("/v1/chat/completions", complete)
     app.router.add_post("/tokenize", tokenize)
-    app.router.add_post("/mode", mode)
+    app.router.add_route("*", "/mode", mode)
     return app
 
 
