@@ -71,8 +71,8 @@ def test_a_run_is_reranked_and_says_what_it_was_made_with(folder: Path) -> None:
 
 
 def test_a_killed_run_goes_on(folder: Path) -> None:
-    command = [sys.executable, "-c", START, *ARGUMENTS, "--at-once", "1", "--json"]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    again = ["--at-once", "1", "--json"]
+    first = subprocess.Popen([sys.executable, "-c", START, *ARGUMENTS, *again], stdout=subprocess.DEVNULL)
     partial = folder / "out.trec.partial"
     for _ in range(1200):
         time.sleep(0.05)
@@ -82,9 +82,7 @@ def test_a_killed_run_goes_on(folder: Path) -> None:
     first.wait()
     kept = partial.read_bytes()
     assert not (folder / "out.trec").exists()
-    second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    output, _ = second.communicate()
-    assert json.loads(output)["queries"] == QUERIES
+    assert json.loads(typed(*again).stdout)["queries"] == QUERIES
     assert len(read_run(folder / "out.trec")) == QUERIES
     assert len(kept.splitlines()) > 5
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from es_reasonrank.engines.base import Completion, Finish, Sampling
-from es_reasonrank.engines.embedded import resolve
 from es_reasonrank.engines.transformers import TransformersEngine, TransformersOptions
 from es_reasonrank.errors import EngineError, MissingError, SettingsError
 from tests.model.contract import MODEL, TextEngineContract, ask, numbered
 from tests.model.outcomes import OutcomesContract
+from tests.model.untrained import untrained
 
 
 @pytest.fixture(scope="module")
@@ -81,28 +81,6 @@ async def test_an_embedded_model_that_is_none() -> None:
     engine = TransformersEngine(TransformersOptions(model="embedded:smolm2-135m"))
     with pytest.raises(SettingsError, match=r"unknown embedded model 'smolm2-135m' .did you mean 'smollm2-135m'"):
         await engine.start()
-
-
-def untrained(folder: Path, *, broken: str = "") -> str:
-    """A model of one small layer and random weights, under the embedded model's tokenizer.
-
-    Args:
-        broken: a text whose tokens have no number for an embedding.
-    """
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    tokenizer = AutoTokenizer.from_pretrained(resolve(MODEL))
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **ends))
-    if broken:
-        with torch.no_grad():
-            model.model.embed_tokens.weight[tokenizer(broken, add_special_tokens=False)["input_ids"]] = float("nan")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.mark.parametrize(

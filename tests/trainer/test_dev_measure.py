@@ -44,7 +44,8 @@ def tuned(dev: Dev | None, folder: Path, base: str) -> Made:
 
 
 def reinforced(dev: Dev | None, folder: Path, base: str) -> Made:
-    return rl.run(drawing(folder, base), test_rl.options(steps=2, kl=0.01, dev=dev))
+    varied = {"references": 1, "spoilt": 1}  # what is drawn gets another reward than these, and is learned from
+    return rl.run(drawing(folder, base), test_rl.options(steps=2, mutation=varied, dev=dev))
 
 
 def drawing(folder: Path, base: str) -> Work:

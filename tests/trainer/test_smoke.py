@@ -11,10 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from es_reasonrank.rerank.profile import load_profile
+from trainer.cli import root
 from trainer.manifest import Manifest, read_manifest
 
-TRAINER = [str(Path(sys.executable).with_name("trainer")), "run", "smoke"]
+TRAINER = str(Path(sys.executable).with_name("trainer"))
 PATIENCE = 300
 
 
@@ -30,8 +33,10 @@ def manifest_of(folder: Path) -> Manifest:
 
 def test_a_killed_recipe_goes_on_to_its_end(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    command = [*TRAINER, "--folder", str(folder)]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    command = ["run", "smoke", "--folder", str(folder)]
+    first = subprocess.Popen(
+        [TRAINER, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     until = time.monotonic() + PATIENCE
     while not (folder / "05-rl" / "checkpoints" / "checkpoint-1" / "trainer_state.json").is_file():
         assert first.poll() is None, "the run ended before it could be killed"
@@ -47,7 +52,7 @@ def test_a_killed_recipe_goes_on_to_its_end(tmp_path: Path) -> None:
         "merge-1",
     ]
 
-    second = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    second = subprocess.run([TRAINER, *command], capture_output=True, text=True, timeout=PATIENCE)
     assert second.returncode == 0, second.stderr
     assert "Warning" not in second.stderr
     after = {record.label: record for record in manifest_of(folder).records}
@@ -62,5 +67,5 @@ def test_a_killed_recipe_goes_on_to_its_end(tmp_path: Path) -> None:
     evaluation = json.loads((folder / after["evaluate"].outputs["evaluation"].path).read_text())
     assert [row["model"] for row in evaluation["rows"]] == ["base order", "untrained", "sft", "sft+rl"]
 
-    third = subprocess.run([*command, "--dry-run", "--json"], capture_output=True, text=True, timeout=PATIENCE)
+    third = CliRunner().invoke(root, [*command, "--dry-run", "--json"], standalone_mode=False)
     assert {stage["todo"] for stage in json.loads(third.stdout)["stages"]} == {"keep"}
