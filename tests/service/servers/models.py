@@ -1,7 +1,7 @@
 """A model's server as a process of its own: it orders every window the other way round, and fails as it is told.
 
-`POST /mode {"mode": "html"}` changes how it answers, `GET /mode` says how often it was asked;
-killing and stopping the process are the test's.
+`POST /mode {"mode": "html"}` changes how it answers, `GET /mode` says how often it was asked to
+rank; killing and stopping the process are the test's.
 """
 
 from __future__ import annotations
@@ -117,9 +117,10 @@ def _app() -> web.Application:
     async def complete(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         prompt = body["messages"][-1]["content"]
-        state["asked"] += 1
+        shown = len(re.findall(r"^\[\d+\]", prompt, re.MULTILINE))
+        state["asked"] += shown > 0
         match state["mode"]:
-            case "slow":
+            case "slow" if shown:
                 await asyncio.sleep(20)
             case "html":
                 return web.Response(text="<html><body>502 Bad Gateway</body></html>", content_type="text/html")
@@ -128,7 +129,6 @@ def _app() -> web.Application:
             case "cut":
                 assert request.transport is not None
                 request.transport.close()
-        shown = len(re.findall(r"^\[\d+\]", prompt, re.MULTILINE))
         answer = "I like them all." if state["mode"] == "nonsense" else _backwards(shown)
         return web.json_response(
             {
