@@ -34,6 +34,7 @@ PUBLISHED = {
     "rankvicuna": ("sliding", "listwise", "2309.15088"),
     "rankzephyr": ("sliding", "listwise", "2312.02724"),
     "reasonrank": ("sliding", "listwise", "2508.07050"),
+    "small-ranker": ("pointwise", "encoder", "1908.10084"),
     "tdpart": ("partition", "listwise", "2405.14589"),
     "tfrank": ("pointwise", "graded", "2508.09539"),
     "tourrank": ("tournament", "listwise", "2406.11678"),
